@@ -1,0 +1,95 @@
+//! Every cap, timeout and batch size of the server: a name, a unit, a default.
+//!
+//! It is one file so that "what bounds this?" has one answer. A bare number elsewhere is a bug.
+
+use std::time::Duration;
+
+// --- statements ---------------------------------------------------------------------------------------------------
+
+/// Bytes of one SQL statement.
+pub const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Views inside views inside views.
+pub const VIEW_DEPTH_MAX: usize = 16;
+/// Rows of one batch that a query gives.
+pub const BATCH_ROWS: usize = 8192;
+/// Memory of all running statements together, in bytes, where the configuration says nothing.
+pub const MEMORY_POOL_BYTES_DEFAULT: usize = 4 * 1024 * 1024 * 1024;
+/// Spill files of all running statements together, in bytes.
+pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
+/// Rows of a multi-row parameter binding.
+pub const BOUND_ROWS_MAX: usize = 1_000_000;
+
+// --- sessions and handles -----------------------------------------------------------------------------------------
+
+/// Live sessions of one server.
+pub const SESSIONS_MAX: usize = 10_000;
+/// A session that nobody used for this long is forgotten.
+pub const SESSION_IDLE: Duration = Duration::from_secs(60 * 60);
+/// Prepared statements of one server.
+pub const PREPARED_STATEMENTS_MAX: usize = 10_000;
+/// A prepared statement that nobody used for this long is forgotten.
+pub const PREPARED_STATEMENT_IDLE: Duration = Duration::from_secs(60 * 60);
+
+// --- wire ---------------------------------------------------------------------------------------------------------
+
+/// Bytes of one message that the Flight edge accepts (ADBC's bulk ingest sends 16 MiB).
+pub const WIRE_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one message that the Flight edge aims to send (Grafana's client takes 4 MiB at most).
+pub const WIRE_FLIGHT_DATA_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of a status text; C++ gRPC clients lose the whole status over 8 KiB of headers.
+pub const WIRE_STATUS_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of request headers (long bearers and cookies).
+pub const WIRE_HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// How often the server pings an idle HTTP/2 connection.
+pub const WIRE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(25);
+/// How long it waits for the answer.
+pub const WIRE_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Batches that wait between the engine and a slow reader.
+pub const WIRE_BATCHES_BUFFERED: usize = 2;
+/// Bytes of the finished result of an effect, which its ticket carries.
+pub const WIRE_EFFECT_RESULT_BYTES_MAX: usize = 64 * 1024;
+/// How long a drain lets running statements finish.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+// --- lake ---------------------------------------------------------------------------------------------------------
+
+/// Attempts of one statement's commit when other writers win.
+pub const COMMIT_ATTEMPTS_MAX: usize = 10;
+/// Commits between two checkpoints of a table.
+pub const CHECKPOINT_INTERVAL_COMMITS: u64 = 20;
+/// Checkpoints that wait for the background task; beyond it they wait for a later commit.
+pub const CHECKPOINT_QUEUE_MAX: usize = 1024;
+/// Rows of a CSV file that type inference reads.
+pub const CSV_INFERENCE_ROWS: usize = 100_000;
+/// Bytes of one field of a CSV file.
+pub const CSV_FIELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Files that one glob may name.
+pub const GLOB_FILES_MAX: usize = 100_000;
+/// Rows that `DESCRIBE HISTORY` shows.
+pub const HISTORY_ROWS_MAX: usize = 10_000;
+/// Table states that are kept open, by table and version.
+pub const TABLE_STATES_MAX: usize = 1024;
+
+// --- registry -----------------------------------------------------------------------------------------------------
+
+/// Bytes of one record of the registry's log.
+pub const REGISTRY_RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Row versions in the log after which they are folded into Delta.
+pub const REGISTRY_FOLD_ROWS: u64 = 10_000;
+/// Row versions are folded at the latest this long after they were written.
+pub const REGISTRY_FOLD_INTERVAL: Duration = Duration::from_secs(30);
+/// Writers that wait for one group commit of the log.
+pub const REGISTRY_QUEUE_MAX: usize = 4096;
+/// Versions of a model, counted from the latest, whose table versions stay pinned.
+pub const PINNED_VERSIONS_PER_MODEL: usize = 3;
+
+// --- models -------------------------------------------------------------------------------------------------------
+
+/// Bytes of one model artifact.
+pub const MODEL_ARTIFACT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Loaded evaluators that are kept, by artifact.
+pub const MODEL_CACHE_MAX: usize = 1024;
+
+const _: () = assert!(WIRE_FLIGHT_DATA_BYTES < WIRE_MESSAGE_BYTES_MAX);
+const _: () = assert!(WIRE_EFFECT_RESULT_BYTES_MAX * 4 < WIRE_MESSAGE_BYTES_MAX);
+const _: () = assert!(REGISTRY_RECORD_BYTES_MAX < u32::MAX as usize);

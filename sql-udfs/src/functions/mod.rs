@@ -1,0 +1,3 @@
+//! The SQL functions that Limn adds, one file each.
+
+pub mod predict;

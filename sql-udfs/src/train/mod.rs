@@ -1,0 +1,135 @@
+//! Learning: from Arrow batches to an artifact with its metrics, the same bytes for the same rows, parameters and seed.
+//!
+//! [`train`] is the whole of it: it finds the algorithm, puts the rows into canonical order, splits, fits, measures on
+//! the held-out rows and writes the artifact. It knows nothing of tables, runs or versions.
+
+use std::fmt;
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+
+use crate::Result;
+use crate::model::signature::Signature;
+
+/// A literal of the `USING algorithm (parameter = literal)` list, or the resolved value of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `TRUE`, `FALSE`.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A number with a point or an exponent.
+    Double(f64),
+    /// `'text'`.
+    Text(String),
+    /// `NULL`: the parameter is unset (no limit, where it is a limit).
+    Null,
+}
+
+impl fmt::Display for Value {
+    /// As `system.params` shows it: integers and booleans plainly, doubles in the shortest form that reads back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Boolean(v) => write!(f, "{v}"),
+            Value::Integer(v) => write!(f, "{v}"),
+            Value::Double(v) => write!(f, "{v:?}"),
+            Value::Text(v) => f.write_str(v),
+            Value::Null => f.write_str("null"),
+        }
+    }
+}
+
+/// Which rows are held out from training and measured on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Split {
+    /// `SPLIT RANDOM f`: each row with probability `f` (0 ≤ f < 1), by the seed and its place in the canonical order.
+    Random(f64),
+    /// `SPLIT BY TIME column f`: the last share `f` of the rows by time; rows of one instant stay together.
+    Time {
+        /// The time column, which is not a feature.
+        column: String,
+        /// The share that is held out.
+        held_out: f64,
+    },
+    /// `SPLIT ON column`: rows where the boolean column is TRUE; the column is not a feature.
+    Column(String),
+    /// `SPLIT NONE`: nothing is held out.
+    None,
+}
+
+/// What to train.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The algorithm's name, or `None` to choose from the target's type.
+    pub algorithm: Option<String>,
+    /// The parameters as given.
+    pub parameters: Vec<(String, Value)>,
+    /// The target column.
+    pub target: Option<String>,
+    /// The split.
+    pub split: Split,
+    /// The seed of every random number.
+    pub seed: u64,
+}
+
+/// What the caller lets a training see and use.
+pub trait Watch: Send + Sync {
+    /// Whether to stop; asked at least every few thousand rows or every iteration.
+    fn cancelled(&self) -> bool;
+    /// Told how far the training is, from 0 to 1.
+    fn progress(&self, done: f64);
+    /// Asked before memory is taken; an `Exhausted` error where the pool has not that much.
+    fn reserve(&self, bytes: usize) -> Result<()>;
+}
+
+/// One measured number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// The metric's name, such as `rmse` (held-out) or `train_rmse`.
+    pub name: String,
+    /// Its value; never NaN.
+    pub value: f64,
+    /// The iteration, 0 for a final measurement.
+    pub step: i64,
+}
+
+/// A trained model.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The algorithm that was used.
+    pub algorithm: &'static str,
+    /// Every parameter with the value that was used, defaults included, in the algorithm's order.
+    pub parameters: Vec<(String, Value)>,
+    /// What the model takes and gives.
+    pub signature: Signature,
+    /// The ONNX bytes.
+    pub artifact: Vec<u8>,
+    /// Rows that the model was fitted on.
+    pub rows_train: u64,
+    /// Rows that were held out.
+    pub rows_held_out: u64,
+    /// Rows left out because their target (or the split's column) is NULL.
+    pub rows_dropped: u64,
+    /// Held-out metrics (`rmse`, `mae`, `r2`; `accuracy`, `log_loss`, `roc_auc`, …), then `train_…` ones.
+    pub metrics: Vec<Metric>,
+}
+
+/// Checks everything that can be checked before the query runs: algorithm, parameters, target, split, feature types.
+///
+/// `schema` is the training query's.
+pub fn check(request: &Request, schema: &Schema) -> Result<()> {
+    let _ = (request, schema);
+    unimplemented!()
+}
+
+/// Trains on all rows of `batches`, in whatever order and size they come: same rows, same bytes.
+pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Trained> {
+    let _ = (request, schema, batches, watch);
+    unimplemented!()
+}
+
+/// SHA-256 of an artifact as 64 lower-case hex digits.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
