@@ -1,1 +1,3 @@
-//! sql
+//! The dialect. The rest follows.
+
+pub mod placeholder;
