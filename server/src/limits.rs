@@ -63,8 +63,20 @@ pub const CHECKPOINT_QUEUE_MAX: usize = 1024;
 pub const CSV_INFERENCE_ROWS: usize = 100_000;
 /// Bytes of one field of a CSV file.
 pub const CSV_FIELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Columns of a CSV file.
+pub const CSV_COLUMNS_MAX: usize = 16_384;
+/// Bytes that a scan of a CSV file reads at once.
+pub const CSV_READ_BYTES: usize = 1024 * 1024;
+/// Bytes below which a share of a CSV file is not worth a partition of its own.
+pub const CSV_PARTITION_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Batches of a CSV file that wait between its reader and the query, by partition.
+pub const CSV_BATCHES_BUFFERED: usize = 2;
+/// Characters of a wrong value that an error shows.
+pub const CSV_SHOWN_CHARS_MAX: usize = 64;
 /// Files that one glob may name.
 pub const GLOB_FILES_MAX: usize = 100_000;
+/// Directories below each other that one glob may walk.
+pub const GLOB_DEPTH_MAX: usize = 64;
 /// Rows that `DESCRIBE HISTORY` shows.
 pub const HISTORY_ROWS_MAX: usize = 10_000;
 /// Table states that are kept open, by table and version.

@@ -2,8 +2,11 @@
 //!
 //! # Layout
 //! - [`disk`]: what is asked of a disk when writing; every durable byte of Limn goes through it
+//! - [`files`]: CSV and Parquet files that SQL reads where they lie; [`types`]: the type table
 
 pub mod disk;
+pub mod files;
+pub mod types;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
