@@ -1,0 +1,3 @@
+//! `?` to `$n`.
+//!
+//! Written with the Flight edge, which needs it; until then no statement has `?`.
