@@ -1,1 +1,3 @@
-//! command
+//! The command line: one file per subcommand.
+
+pub mod generate;
