@@ -95,6 +95,10 @@ pub const REGISTRY_RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REGISTRY_FOLD_ROWS: u64 = 10_000;
 /// Row versions are folded at the latest this long after they were written.
 pub const REGISTRY_FOLD_INTERVAL: Duration = Duration::from_secs(30);
+/// Row versions that may wait to be folded; beyond it writers are refused until a fold succeeds.
+pub const REGISTRY_UNFOLDED_ROWS_MAX: u64 = 1_000_000;
+/// How long a failed fold waits before the next one.
+pub const REGISTRY_FOLD_RETRY: Duration = Duration::from_secs(5);
 /// Writers that wait for one group commit of the log.
 pub const REGISTRY_QUEUE_MAX: usize = 4096;
 /// Versions of a model, counted from the latest, whose table versions stay pinned.
@@ -110,3 +114,4 @@ pub const MODEL_CACHE_MAX: usize = 1024;
 const _: () = assert!(WIRE_FLIGHT_DATA_BYTES < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(WIRE_EFFECT_RESULT_BYTES_MAX * 4 < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(REGISTRY_RECORD_BYTES_MAX < u32::MAX as usize);
+const _: () = assert!(REGISTRY_FOLD_ROWS < REGISTRY_UNFOLDED_ROWS_MAX);
