@@ -73,7 +73,7 @@ pub fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// A list whose values may be NULL; the inner field's name is the one that Delta and Arrow agree on.
+/// A list whose values may be NULL, as DataFusion's own list functions make it.
 fn list_of(value: DataType) -> DataType {
     DataType::List(Arc::new(Field::new("item", value, true)))
 }

@@ -96,7 +96,7 @@ impl CsvTable {
         let nulls = Nulls::new(options.nulls.clone());
         let said = said_types(&names, options)?;
         let reading = Reading { dialect, nulls, schema: Arc::new(Schema::empty()), names, inferred: vec![], sources };
-        let mut table = CsvTable { reading: Arc::new(reading), starts };
+        let table = CsvTable { reading: Arc::new(reading), starts };
         let types = table.types(&said, options, stop)?;
         table.finish(&said, types)
     }
