@@ -19,6 +19,11 @@ pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 /// Rows of a multi-row parameter binding.
 pub const BOUND_ROWS_MAX: usize = 1_000_000;
 
+/// Bound parameters of one statement.
+pub const PARAMETERS_MAX: usize = 10_000;
+/// Memory consumers that an out-of-memory error names.
+pub const MEMORY_CONSUMERS_NAMED: usize = 5;
+
 // --- sessions and handles -----------------------------------------------------------------------------------------
 
 /// Live sessions of one server.
