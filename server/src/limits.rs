@@ -53,6 +53,8 @@ pub const WIRE_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const WIRE_BATCHES_BUFFERED: usize = 2;
 /// Bytes of the finished result of an effect, which its ticket carries.
 pub const WIRE_EFFECT_RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a ticket: a query's text and parameters travel in it, and some clients take 4 MiB a message.
+pub const WIRE_TICKET_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a drain lets running statements finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
