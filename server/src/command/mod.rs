@@ -3,6 +3,7 @@
 //! Commands get resolved settings and use the server or a client of it; they hold no engine logic.
 
 pub mod demo;
+pub mod generate;
 pub mod serve;
 pub mod sql;
 

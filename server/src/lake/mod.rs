@@ -2,19 +2,56 @@
 //!
 //! # Layout
 //! - [`disk`]: what is asked of a disk when writing; every durable byte of Limn goes through it
+//! - [`directory`]: the data directory: its lock, its format version, what lies where
+//! - `open`: one open lake; background work and its end
+//! - `catalog`, `relations`: the schemas, tables and views of a lake, kept in one durable file
+//! - `store`, `upload`: an object store over the data directory whose puts are durable when they return
+//! - `log_store`, `lane`, `commit`: the one commit path: who may commit when, and what is refused
+//! - `table`: a Delta table's states, open at several versions
+//! - `create`, `write`: what a statement does to a table; `definition`, `rows`, `align`, `data_files`: with what
+//! - `snapshot`, `provider`, `history`: what is read of one
+//! - `checkpoint`: background checkpoints
+//! - `system_table`: Delta tables of Limn's own, outside the catalog
+//! - `error`: deltalake's errors in our classes
+//! - [`files`]: CSV and Parquet files that SQL reads where they lie; [`types`]: the type table
 
+pub mod directory;
 pub mod disk;
+pub mod files;
+pub mod types;
+
+mod align;
+mod catalog;
+mod checkpoint;
+mod commit;
+mod create;
+mod data_files;
+mod definition;
+mod error;
+mod history;
+mod lane;
+mod log_store;
+mod open;
+mod provider;
+mod relations;
+mod rows;
+mod snapshot;
+mod store;
+mod system_table;
+mod table;
+mod upload;
+mod write;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::TableProvider;
-use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
 
-use crate::Result;
+pub use commit::CommitGate;
+pub use directory::{DataDirectory, Holder};
+pub use open::Lake;
+pub use system_table::SystemTable;
 
 /// A table's or view's full name, folded as SQL folds it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,8 +62,14 @@ pub struct TableName {
     pub table: String,
 }
 
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
 /// A table or view of the catalog.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Relation {
     /// Its name.
     pub name: TableName,
@@ -39,7 +82,7 @@ pub struct Relation {
 }
 
 /// What a relation is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelationKind {
     /// A Delta table.
     Table,
@@ -65,7 +108,7 @@ pub enum At {
 #[derive(Debug, Clone)]
 pub struct TableSnapshot {
     /// The table.
-    pub relation: Arc<Relation>,
+    pub relation: std::sync::Arc<Relation>,
     /// The version.
     pub version: u64,
     /// The columns, as Arrow types of the type table.
@@ -107,6 +150,8 @@ pub struct CommitNotes {
     pub info: BTreeMap<String, String>,
     /// Application transactions (id, version): a commit that has them happens once.
     pub transactions: Vec<(String, i64)>,
+    /// Stops the statement until its commit begins; see [`CommitGate`].
+    pub gate: CommitGate,
 }
 
 /// What a write did.
@@ -139,44 +184,4 @@ pub struct Commit {
 pub trait Pins: Send + Sync {
     /// The pinned versions of a table, ascending.
     fn pinned(&self, table_id: &str) -> Vec<u64>;
-}
-
-/// The lake of one data directory. Cheap to clone.
-#[derive(Clone)]
-pub struct Lake {
-    _inner: Arc<()>,
-}
-
-// The signatures that the engine relies on.
-impl Lake {
-    /// The schemas, `main` first by name order; `system` and `information_schema` are not the lake's.
-    pub fn schemas(&self) -> Vec<String> { unimplemented!() }
-    /// All relations of a schema by name; `None` for an unknown schema.
-    pub fn relations(&self, schema: &str) -> Option<Vec<Arc<Relation>>> { let _ = schema; unimplemented!() }
-    /// The relation of that name.
-    pub fn find(&self, name: &TableName) -> Option<Arc<Relation>> { let _ = name; unimplemented!() }
-    /// The relation of that name, or an error that offers the nearest.
-    pub fn relation(&self, name: &TableName) -> Result<Arc<Relation>> { let _ = name; unimplemented!() }
-    /// Creates a schema; `false` where it was there and that is allowed.
-    pub async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<bool> { let _ = (name, if_not_exists); unimplemented!() }
-    /// Drops a schema; with `cascade` all that is in it.
-    pub async fn drop_schema(&self, name: &str, if_exists: bool, cascade: bool) -> Result<bool> { let _ = (name, if_exists, cascade); unimplemented!() }
-    /// Stores a view.
-    pub async fn create_view(&self, name: &TableName, sql: &str, on_existing: OnExisting) -> Result<bool> { let _ = (name, sql, on_existing); unimplemented!() }
-    /// Drops a table (`view` = false) or a view.
-    pub async fn drop_relation(&self, name: &TableName, view: bool, if_exists: bool) -> Result<bool> { let _ = (name, view, if_exists); unimplemented!() }
-    /// Creates an empty table; `false` where it was there and that is allowed.
-    pub async fn create_table(&self, table: NewTable, notes: CommitNotes) -> Result<bool> { let _ = (table, notes); unimplemented!() }
-    /// Creates a table with the rows of `plan`, in one commit. `None` where it was there and that is allowed.
-    pub async fn create_table_as(&self, table: NewTable, plan: LogicalPlan, state: &SessionState, notes: CommitNotes) -> Result<Option<Written>> { let _ = (table, plan, state, notes); unimplemented!() }
-    /// Appends the rows of `plan` (columns in the table's order), or replaces all rows by them.
-    pub async fn insert(&self, name: &TableName, plan: LogicalPlan, overwrite: bool, state: &SessionState, notes: CommitNotes) -> Result<Written> { let _ = (name, plan, overwrite, state, notes); unimplemented!() }
-    /// A table at a point of its history. An error that names the range where the point is outside.
-    pub async fn snapshot(&self, relation: &Arc<Relation>, at: At) -> Result<TableSnapshot> { let _ = (relation, at); unimplemented!() }
-    /// What DataFusion scans.
-    pub async fn provider(&self, snapshot: &TableSnapshot) -> Result<Arc<dyn TableProvider>> { let _ = snapshot; unimplemented!() }
-    /// The commits of a table, newest first.
-    pub async fn history(&self, relation: &Arc<Relation>) -> Result<Vec<Commit>> { let _ = relation; unimplemented!() }
-    /// The version that an application transaction recorded last.
-    pub async fn transaction_version(&self, relation: &Arc<Relation>, app_id: &str) -> Result<Option<i64>> { let _ = (relation, app_id); unimplemented!() }
 }
