@@ -100,6 +100,9 @@ pub struct SqlFlags {
     /// Run the statements of this file and stop; `-` is standard input
     #[arg(short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Where the shell keeps what was typed [default: ~/.limn_history]
+    #[arg(long, env = "LIMN_HISTORY", value_name = "FILE")]
+    pub history: Option<PathBuf>,
     /// How results are written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
@@ -114,7 +117,7 @@ pub enum Format {
     Csv,
     /// One JSON object a line
     Json,
-    /// An Arrow IPC stream, for one statement with rows
+    /// An Arrow IPC stream for each statement that has rows
     Arrow,
 }
 
@@ -264,6 +267,12 @@ impl SqlFlags {
     /// The data directory that `--data-dir` or the default names.
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into())
+    }
+
+    /// The file of the shell's history.
+    pub fn history(&self) -> PathBuf {
+        let home = || std::env::home_dir().unwrap_or_default();
+        self.history.clone().unwrap_or_else(|| home().join(".limn_history"))
     }
 }
 

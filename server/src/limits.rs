@@ -58,6 +58,9 @@ pub const WIRE_TICKET_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a drain lets running statements finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Rows of one table that the shell draws at once; a longer result comes in several.
+pub const SHELL_PAGE_ROWS: usize = 1_000;
+
 // --- lake ---------------------------------------------------------------------------------------------------------
 
 /// Attempts of one statement's commit when other writers win.

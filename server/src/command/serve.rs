@@ -107,7 +107,9 @@ impl Server {
         ended.err().unwrap_or_else(|| Error::internal("a listener ended without being told to"))
     }
 
+    /// Says where the server answers: in the data directory's lock, and in the ready file.
     fn announce(&self) -> Result<()> {
+        self.engine.announce(&self.flight_addr.to_string(), &self.http_addr.to_string())?;
         let Some(file) = self.ready_file.as_deref() else { return Ok(()) };
         let text = json!({ "flight": self.flight_addr.to_string(), "http": self.http_addr.to_string() }).to_string();
         write_whole(file, &text)
