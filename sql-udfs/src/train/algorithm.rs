@@ -5,6 +5,7 @@
 
 use super::Watch;
 use super::linear_regression::LinearRegression;
+use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::rows::Rows;
 use crate::model::kernel::Kernel;
@@ -12,7 +13,7 @@ use crate::model::signature::{Task, ValueType};
 use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
-pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression];
+pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &LogisticRegression];
 
 /// A learning algorithm.
 pub(crate) trait Algorithm: Sync {
@@ -77,7 +78,7 @@ pub(super) fn by_name(name: &str) -> Result<&'static dyn Algorithm> {
 pub(super) fn by_target(target: ValueType) -> &'static dyn Algorithm {
     match target {
         ValueType::Double | ValueType::BigInt | ValueType::Date | ValueType::Timestamp => &LinearRegression,
-        ValueType::Boolean | ValueType::Text => &LinearRegression,
+        ValueType::Boolean | ValueType::Text => &LogisticRegression,
     }
 }
 

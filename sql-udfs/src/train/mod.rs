@@ -13,6 +13,8 @@ pub(crate) mod algorithm;
 mod canonical;
 mod dense;
 mod linear_regression;
+mod logistic;
+mod logistic_regression;
 mod metrics;
 pub mod parameter;
 mod plan;
