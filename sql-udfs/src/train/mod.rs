@@ -11,6 +11,7 @@
 
 pub(crate) mod algorithm;
 mod canonical;
+mod decision_tree;
 mod dense;
 mod linear_regression;
 mod logistic;
@@ -25,6 +26,7 @@ mod standardize;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
+mod tree;
 
 use std::fmt;
 
