@@ -21,8 +21,8 @@ use futures::Stream;
 pub use context::{Principal, Snapshots, StatementContext};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
-use crate::Result;
 use crate::lake::disk::Disk;
+use crate::Result;
 
 /// What a statement does to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
