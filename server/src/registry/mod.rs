@@ -44,7 +44,6 @@ pub use fold::FoldTarget;
 pub use index::Index;
 pub use rows::{Experiment, Input, Metric, Model, ModelAlias, ModelVersion, Param, Row, Run, RunSource, RunStatus};
 pub use tables::SystemTable;
-pub use transact::Clock;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -103,17 +102,12 @@ impl Registry {
     /// left running become `FAILED`.
     pub async fn open(data_dir: &Path, disk: Arc<dyn Disk>, lake: Lake) -> Result<Registry> {
         let tables = Arc::new(LakeTables::open(&lake).await?);
-        Registry::open_on(data_dir, disk, tables, Arc::new(Utc::now)).await
+        Registry::open_on(data_dir, disk, tables).await
     }
 
-    /// The same with the target of folding and the clock given.
-    pub async fn open_on(
-        data_dir: &Path,
-        disk: Arc<dyn Disk>,
-        target: Arc<dyn FoldTarget>,
-        clock: Clock,
-    ) -> Result<Registry> {
-        open::open(data_dir, disk, target, clock).await
+    /// The same with the target of folding given.
+    pub async fn open_on(data_dir: &Path, disk: Arc<dyn Disk>, target: Arc<dyn FoldTarget>) -> Result<Registry> {
+        open::open(data_dir, disk, target, Arc::new(Utc::now)).await
     }
 
     /// Runs `f` on the current rows under the writers' lock; the rows that it returns become one atomic, durable

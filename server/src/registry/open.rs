@@ -114,6 +114,10 @@ fn replay(disk: &dyn Disk, dir: &Path, state: &mut State) -> Result<u64> {
         let (whole, frames) = segment::read(dir, *first_seq, is_last)?;
         // Segments are removed once everything in them is folded, and a power cut may bring any of them back.
         let gap = next.unwrap_or(1)..*first_seq;
+        if gap.start > gap.end {
+            let why = format!("expected a segment from transaction {} on", gap.start);
+            return Err(segment::damaged(&path, 0, &why));
+        }
         if !gap.is_empty() && first_seq - 1 > folded {
             let from = gap.start.max(folded + 1);
             let why = format!("the transactions {from} to {} are in no file before it", first_seq - 1);
