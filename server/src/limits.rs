@@ -69,6 +69,18 @@ pub const GLOB_FILES_MAX: usize = 100_000;
 pub const HISTORY_ROWS_MAX: usize = 10_000;
 /// Table states that are kept open, by table and version.
 pub const TABLE_STATES_MAX: usize = 1024;
+/// Versions of one table that are kept open.
+pub const TABLE_STATES_PER_TABLE_MAX: usize = 8;
+/// Bytes of one data file, after which a write begins the next.
+pub const DATA_FILE_BYTES_TARGET: u64 = 128 * 1024 * 1024;
+/// Attempts to lock the data directory before it counts as held.
+pub const LOCK_ATTEMPTS_MAX: usize = 10;
+/// The time between two of them.
+pub const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// Bytes of the name of a schema, table or view.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Commit files of a table that are read at once.
+pub const LOG_READS_CONCURRENT: usize = 16;
 
 // --- registry -----------------------------------------------------------------------------------------------------
 
