@@ -19,6 +19,11 @@ pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 /// Rows of a multi-row parameter binding.
 pub const BOUND_ROWS_MAX: usize = 1_000_000;
 
+/// Bound parameters of one statement.
+pub const PARAMETERS_MAX: usize = 10_000;
+/// Memory consumers that an out-of-memory error names.
+pub const MEMORY_CONSUMERS_NAMED: usize = 5;
+
 // --- sessions and handles -----------------------------------------------------------------------------------------
 
 /// Live sessions of one server.
@@ -48,6 +53,8 @@ pub const WIRE_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const WIRE_BATCHES_BUFFERED: usize = 2;
 /// Bytes of the finished result of an effect, which its ticket carries.
 pub const WIRE_EFFECT_RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a ticket: a query's text and parameters travel in it, and some clients take 4 MiB a message.
+pub const WIRE_TICKET_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a drain lets running statements finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -63,8 +70,20 @@ pub const CHECKPOINT_QUEUE_MAX: usize = 1024;
 pub const CSV_INFERENCE_ROWS: usize = 100_000;
 /// Bytes of one field of a CSV file.
 pub const CSV_FIELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Columns of a CSV file.
+pub const CSV_COLUMNS_MAX: usize = 16_384;
+/// Bytes that a scan of a CSV file reads at once.
+pub const CSV_READ_BYTES: usize = 1024 * 1024;
+/// Bytes below which a share of a CSV file is not worth a partition of its own.
+pub const CSV_PARTITION_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Batches of a CSV file that wait between its reader and the query, by partition.
+pub const CSV_BATCHES_BUFFERED: usize = 2;
+/// Characters of a wrong value that an error shows.
+pub const CSV_SHOWN_CHARS_MAX: usize = 64;
 /// Files that one glob may name.
 pub const GLOB_FILES_MAX: usize = 100_000;
+/// Directories below each other that one glob may walk.
+pub const GLOB_DEPTH_MAX: usize = 64;
 /// Rows that `DESCRIBE HISTORY` shows.
 pub const HISTORY_ROWS_MAX: usize = 10_000;
 /// Table states that are kept open, by table and version.

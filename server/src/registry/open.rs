@@ -104,7 +104,8 @@ fn last_versions(versions: Vec<Arc<Version>>) -> Vec<Arc<Version>> {
 /// Takes the log into `state` and gives the first sequence number of the segment to append to, in place and durable.
 fn replay(disk: &dyn Disk, dir: &Path, state: &mut State) -> Result<u64> {
     let folded = state.index.last_seq();
-    let segments = segment::list(disk, dir)?;
+    segment::sweep(disk, dir)?;
+    let segments = segment::list(dir)?;
     // The number that the next transaction of the log must have; `None` before the first segment.
     let mut next: Option<u64> = None;
     let mut open = None;

@@ -28,7 +28,7 @@ fn assert_stored_once(target: &MemoryTarget, what: &str) {
 }
 
 fn segments(dir: &Path) -> Vec<u64> {
-    segment::list(&LocalDisk, &dir.join("registry")).unwrap()
+    segment::list(&dir.join("registry")).unwrap()
 }
 
 #[tokio::test]
