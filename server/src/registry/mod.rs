@@ -62,8 +62,8 @@ use published::{Published, State};
 use transact::Writers;
 
 use crate::Result;
-use crate::lake::Lake;
 use crate::lake::disk::Disk;
+use crate::lake::{Lake, Pins};
 
 /// A point in the registry's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +148,11 @@ impl Registry {
     /// The rows of a system table at a point of its history, ordered by key.
     pub async fn rows(&self, table: SystemTable, at: SystemAt) -> Result<Vec<RecordBatch>> {
         self.inner.rows(table, at).await
+    }
+
+    /// Says which table versions registered models need, for [`Lake::set_pins`].
+    pub fn pins(&self) -> Arc<dyn Pins> {
+        Arc::new(pins::RegistryPins(self.inner.published.clone()))
     }
 
     /// Folds everything that is durable now into the Delta tables.
