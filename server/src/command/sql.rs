@@ -19,7 +19,7 @@ use limn_client::{Client, split};
 use self::render::Output;
 use crate::command::serve::Server;
 use crate::config::{Format, ServeConfig, SqlFlags};
-use crate::lake::DataDirectory;
+use crate::engine::DataDirectory;
 use crate::{Error, Result, telemetry};
 
 /// Runs the statements, or the shell where there are none and a person is typing.

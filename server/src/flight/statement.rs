@@ -21,9 +21,10 @@ use super::status::{answer, to_status};
 use super::stream::{self, FlightStream};
 use super::ticket::{EffectTicket, QueryTicket, Ticket};
 use super::{columns, info};
-use crate::engine::{Answer, BatchStream, Description, Engine, Kind, Session, Snapshots, StatementContext};
+use crate::engine::{
+    Answer, BatchStream, Description, Engine, Kind, Session, Snapshots, StatementContext, number_placeholders,
+};
 use crate::limits::{STATEMENT_BYTES_MAX, WIRE_EFFECT_RESULT_BYTES_MAX};
-use crate::sql::placeholder::number_placeholders;
 use crate::{Error, Result};
 
 /// A statement's text as the engine takes it: bounded, with numbered placeholders.
