@@ -291,8 +291,10 @@ fn refuse_exposed(flag: &str, addr: SocketAddr) -> Result<()> {
     if addr.ip().is_loopback() {
         return Ok(());
     }
-    Err(Error::input(format!("--{flag}: `{addr}` is reachable from other machines, and no users and no TLS are set up"))
-        .with_hint("bind to 127.0.0.1, or say `--insecure` to serve everyone who can reach the port"))
+    Err(Error::input(format!(
+        "--{flag}: `{addr}` is reachable from other machines, and no users and no TLS are set up"
+    ))
+    .with_hint("bind to 127.0.0.1, or say `--insecure` to serve everyone who can reach the port"))
 }
 
 /// A number of bytes: `1048576`, `512MiB`, `8 GB`. `K`, `M`, `G`, `T` alone and with `iB` are powers of 1024, with `B`
@@ -345,7 +347,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let file = FileSettings::parse("flight_addr = '127.0.0.1:1'\nhttp-addr = '127.0.0.1:2'\nmemory = 4096").unwrap();
+        let file =
+            FileSettings::parse("flight_addr = '127.0.0.1:1'\nhttp-addr = '127.0.0.1:2'\nmemory = 4096").unwrap();
         let config = ServeConfig::merge(flags(&["--flight-addr", "127.0.0.1:7"]), file).unwrap();
         assert_eq!(config.flight_addr.to_string(), "127.0.0.1:7");
         assert_eq!(config.http_addr.to_string(), "127.0.0.1:2");

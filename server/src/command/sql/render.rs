@@ -198,9 +198,8 @@ fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         }
         let options = FormatOptions::new();
         let texts = ArrayFormatter::try_new(column.as_ref(), &options)?;
-        let texts: StringArray = (0..column.len())
-            .map(|row| (!column.is_null(row)).then(|| texts.value(row).to_string()))
-            .collect();
+        let texts: StringArray =
+            (0..column.len()).map(|row| (!column.is_null(row)).then(|| texts.value(row).to_string())).collect();
         let field = Field::new(field.name(), arrow::datatypes::DataType::Utf8, true);
         Ok((Arc::new(field), Arc::new(texts) as ArrayRef))
     });

@@ -107,7 +107,9 @@ async fn run_all(client: &Client, format: Format, statements: Vec<String>) {
             }
         };
         match ended {
-            Ok(rows) => eprintln!("{rows} row{}, {:.3} s", if rows == 1 { "" } else { "s" }, begun.elapsed().as_secs_f64()),
+            Ok(rows) => {
+                eprintln!("{rows} row{}, {:.3} s", if rows == 1 { "" } else { "s" }, begun.elapsed().as_secs_f64())
+            }
             Err(error) => {
                 eprintln!("error: {error}");
                 return;
