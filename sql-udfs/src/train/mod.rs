@@ -26,6 +26,8 @@ mod standardize;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::fmt;
@@ -33,7 +35,7 @@ use std::fmt;
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 
-use self::algorithm::Context;
+use self::algorithm::{Algorithm, Context};
 use self::plan::Plan;
 use self::rows::Matrices;
 use crate::model::artifact;
@@ -141,6 +143,26 @@ pub struct Trained {
     pub rows_dropped: u64,
     /// Held-out metrics (`rmse`, `mae`, `r2`; `accuracy`, `log_loss`, `roc_auc`, …), then `train_…` ones.
     pub metrics: Vec<Metric>,
+}
+
+/// An algorithm as documentation shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct AlgorithmDoc {
+    /// The name that `USING` takes.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+    /// Its parameters.
+    pub parameters: &'static [parameter::Specification],
+}
+
+/// Every algorithm that there is.
+///
+/// Without `USING`, a target of type `DOUBLE` or `BIGINT` is learned by `linear_regression`, one of type `BOOLEAN` or
+/// `TEXT` by `logistic_regression`.
+pub fn algorithms() -> impl Iterator<Item = AlgorithmDoc> {
+    let doc = |a: &&dyn Algorithm| AlgorithmDoc { name: a.name(), doc: a.doc(), parameters: a.parameters() };
+    algorithm::ALGORITHMS.iter().map(doc)
 }
 
 /// Checks everything that can be checked before the query runs: algorithm, parameters, target, split, feature types.
