@@ -39,7 +39,7 @@ use self::algorithm::{Algorithm, Context};
 use self::plan::Plan;
 use self::rows::Matrices;
 use crate::model::artifact;
-use crate::model::signature::Signature;
+use crate::model::signature::{Signature, ValueType};
 use crate::{Error, Result};
 
 /// A literal of the `USING algorithm (parameter = literal)` list, or the resolved value of a parameter.
@@ -214,7 +214,7 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
 const FITTED_SHARE: f64 = 0.9;
 
 fn check_batches(schema: &Schema, batches: &[RecordBatch]) -> Result<()> {
-    let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    let types = |schema: &Schema| schema.fields().iter().map(|f| ValueType::of(f.data_type())).collect::<Vec<_>>();
     let expected = types(schema);
     match batches.iter().map(|batch| types(batch.schema_ref())).find(|found| *found != expected) {
         Some(found) => Err(Error::internal(format!("expected batches of {expected:?}, found {found:?}"))),
