@@ -1,3 +1,29 @@
-//! Placeholder.
+//! What Limn's tests stand on: the real binary, real clients, SQL test files, the style gate.
+//!
+//! The tests use Limn as its users do: over the wire, or through the engine seam that the edges use. Everything here
+//! answers with a [`Failure`] instead of panicking, so that a test reads as a list of steps that end in `?`.
+//!
+//! # Layout
+//! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it
+//! - [`engine`]: an engine in this process on a directory of its own
+//! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
+//! - [`python`], [`maven`]: stock clients, fetched at their first use
+//! - [`tidy`]: the style gate
+//! - [`crash_disk`]: a disk that loses what was not synced
+//! - [`paths`]: where things lie
 
+pub mod cells;
 pub mod crash_disk;
+pub mod engine;
+mod failure;
+pub mod maven;
+pub mod paths;
+pub mod python;
+pub mod server;
+pub mod slt;
+pub mod tidy;
+mod tool;
+pub mod wire;
+
+pub use failure::{Context, Failure, Outcome, ensure, fail};
+pub use server::TestServer;

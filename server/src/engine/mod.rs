@@ -5,9 +5,29 @@
 //!
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
+//! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
+//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
+//! - `execute`: what happens to each statement; `output`: what leaves the engine
+//! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `show`, `describe_model`: small tables about the catalog and the registry
 
+mod catalog;
 pub mod context;
+mod copy;
+mod describe_model;
+mod execute;
+mod features;
+mod insert;
+mod model_statements;
+mod models;
+mod open;
+mod output;
+mod plan;
 pub mod session;
+mod settings;
+mod show;
+mod table_statements;
+mod train;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -21,8 +41,10 @@ use futures::Stream;
 pub use context::{Principal, Snapshots, StatementContext};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
-use crate::lake::disk::Disk;
 use crate::Result;
+use crate::lake::RelationKind;
+use crate::lake::disk::Disk;
+use crate::registry::SystemTable;
 
 /// What a statement does to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +107,7 @@ pub struct CatalogTable {
 /// The engine over one open data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    _inner: Arc<()>,
+    inner: Arc<open::Inner>,
 }
 
 impl Engine {
@@ -94,40 +116,93 @@ impl Engine {
     /// Fails with `Unavailable` where another live server holds the directory (and says which), with `Unsupported`
     /// where a newer Limn wrote it.
     pub async fn open(options: EngineOptions) -> Result<Self> {
-        let _ = options;
-        unimplemented!()
+        Ok(Engine { inner: Arc::new(open::open(options).await?) })
     }
 
     /// What `sql` would answer; executes nothing and has no effect.
     pub async fn describe(&self, ctx: &StatementContext, sql: &str) -> Result<Description> {
-        let _ = (ctx, sql);
-        unimplemented!()
+        ctx.run(execute::describe(&self.inner, ctx, sql)).await
     }
 
     /// Runs one statement. A query streams; an effect is complete (durable and visible) when this returns.
+    ///
+    /// Dropping the future stops the statement until its commit begins; from there it completes.
     pub async fn execute(&self, ctx: &StatementContext, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
-        let _ = (ctx, sql, parameters);
-        unimplemented!()
+        execute::execute(&self.inner, ctx, sql, parameters).await
     }
 
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.
     pub fn schemas(&self) -> Vec<String> {
-        unimplemented!()
+        schema_names(&self.inner)
     }
 
     /// All tables and views, ordered by schema and name.
     pub fn tables(&self) -> Vec<CatalogTable> {
-        unimplemented!()
+        let lake = &self.inner.lake;
+        let mut tables = Vec::new();
+        for schema in schema_names(&self.inner) {
+            match schema.as_str() {
+                SYSTEM_SCHEMA => tables.extend(SystemTable::ALL.iter().map(|table| CatalogTable {
+                    schema: schema.clone(),
+                    name: table.name().into(),
+                    table_type: "SYSTEM TABLE",
+                })),
+                INFORMATION_SCHEMA => tables.extend(INFORMATION_SCHEMA_TABLES.iter().map(|name| CatalogTable {
+                    schema: schema.clone(),
+                    name: (*name).into(),
+                    table_type: "VIEW",
+                })),
+                _ => tables.extend(lake.relations(&schema).unwrap_or_default().iter().map(|relation| CatalogTable {
+                    schema: schema.clone(),
+                    name: relation.name.table.clone(),
+                    table_type: table_type(&relation.kind),
+                })),
+            }
+        }
+        tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+        tables
     }
 
     /// The wire schema of one table or view.
     pub async fn table_schema(&self, ctx: &StatementContext, schema: &str, table: &str) -> Result<SchemaRef> {
-        let _ = (ctx, schema, table);
-        unimplemented!()
+        let quoted = |name: &str| name.replace('"', "\"\"");
+        let sql = format!("SELECT * FROM \"{}\".\"{}\"", quoted(schema), quoted(table));
+        Ok(self.describe(ctx, &sql).await?.schema)
     }
 
-    /// Waits for background work (folding, checkpoints) to reach a stopping point and releases the directory.
+    /// Says in the data directory's lock where this server answers, for tools that look for it.
+    pub fn announce(&self, flight: &str, http: &str) -> Result<()> {
+        self.inner.directory.announce(flight, http)
+    }
+
+    /// Waits for background work (folding, checkpoints) to reach a stopping point.
     pub async fn close(&self) {
-        unimplemented!()
+        self.inner.registry.close().await;
+        self.inner.lake.settle().await;
+    }
+}
+
+/// The schema of Limn's own tables.
+pub const SYSTEM_SCHEMA: &str = "system";
+/// The schema of the standard's catalog views.
+pub const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// The views of [`INFORMATION_SCHEMA`] that DataFusion has.
+const INFORMATION_SCHEMA_TABLES: &[&str] =
+    &["columns", "df_settings", "parameters", "routines", "schemata", "tables", "views"];
+
+/// All schemas in order.
+fn schema_names(inner: &open::Inner) -> Vec<String> {
+    let mut names = inner.lake.schemas();
+    names.extend([SYSTEM_SCHEMA.to_string(), INFORMATION_SCHEMA.to_string()]);
+    names.sort();
+    names
+}
+
+/// A relation's type in the standard's words.
+fn table_type(kind: &RelationKind) -> &'static str {
+    match kind {
+        RelationKind::Table => "TABLE",
+        RelationKind::View { .. } => "VIEW",
     }
 }

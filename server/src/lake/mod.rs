@@ -13,9 +13,12 @@
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
 //! - `error`: deltalake's errors in our classes
+//! - [`files`]: CSV and Parquet files that SQL reads where they lie; [`types`]: the type table
 
 pub mod directory;
 pub mod disk;
+pub mod files;
+pub mod types;
 
 mod align;
 mod catalog;

@@ -1,1 +1,26 @@
-//! sql
+//! The dialect: text to statements, and the rewrites that a statement needs before it can be planned.
+//!
+//! DataFusion's SQL with `"` quoting identifiers, plus version clauses, models, and the lakehouse's own statements.
+//! A clause that is parsed and not honoured would be a wrong answer, so every leftover is an error. It executes nothing
+//! and looks nothing up.
+//!
+//! # Layout
+//! - [`dialect`]: tokens, and the parser over them
+//! - [`statement`]: what a statement can be, and the dispatch on its first words
+//! - [`train`], [`table`], [`model`], [`show`], [`copy`]: one file per family of statements
+//! - [`refuse`]: clauses that parse and mean nothing here
+//! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
+//! - [`placeholder`]: `?` to `$n`
+
+pub mod copy;
+pub mod dialect;
+pub mod model;
+pub mod placeholder;
+pub mod refuse;
+pub mod scan;
+pub mod show;
+pub mod statement;
+pub mod table;
+pub mod train;
+
+pub use statement::{ObjectRef, Statement, parse};

@@ -1,1 +1,173 @@
-//! training
+//! A TRAIN statement, start to end: a run begins, rows are gathered, a model is learned, stored and made visible.
+//!
+//! Whoever plans the query hands in its rows; the algorithms are `limn-sql-udfs`'s; the registry remembers. A model
+//! version becomes visible in the one transaction that also ends its run, after its artifact is stored, so nobody ever
+//! sees half of one. It knows nothing of SQL or sessions.
+//!
+//! # Layout
+//! - `record`: the rows that a training leaves in the registry
+//! - `watch`: what a training may use and when it must stop
+
+mod record;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::Utc;
+use datafusion::execution::memory_pool::MemoryReservation;
+use futures::stream::BoxStream;
+use limn_sql_udfs::train::{Request, Trained, sha256_hex, train};
+use tokio_util::sync::CancellationToken;
+
+use crate::registry::Registry;
+use crate::{Class, Error, Result};
+use watch::TrainingWatch;
+
+/// A table version that the training query reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The table's schema.
+    pub schema: String,
+    /// The table's name.
+    pub table: String,
+    /// The table's id.
+    pub id: String,
+    /// The version.
+    pub version: u64,
+}
+
+/// Everything that a training needs.
+pub struct Job {
+    /// The model that gets a new version.
+    pub model: String,
+    /// The experiment's name; `None` for `Default`.
+    pub experiment: Option<String>,
+    /// The alias that the new version gets.
+    pub alias: Option<String>,
+    /// What to learn.
+    pub request: Request,
+    /// The statement's text.
+    pub statement: String,
+    /// The statement's id.
+    pub query_id: String,
+    /// Who trains.
+    pub user_name: String,
+    /// The bound parameters with their values.
+    pub bound: Vec<(String, String)>,
+    /// The table versions that the query reads.
+    pub reads: Vec<Read>,
+    /// The schema of the rows.
+    pub schema: SchemaRef,
+    /// The rows, in any order.
+    pub batches: BoxStream<'static, Result<RecordBatch>>,
+    /// What the training may take from the memory pool.
+    pub memory: MemoryReservation,
+    /// Told when the statement is cancelled.
+    pub cancel: CancellationToken,
+    /// When it must be done.
+    pub deadline: Option<Instant>,
+}
+
+/// The columns of the one row that a training answers.
+pub fn result_schema() -> Schema {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let number = |name: &str| Field::new(name, DataType::Int64, true);
+    Schema::new(vec![
+        text("model"),
+        number("version"),
+        text("run_id"),
+        text("algorithm"),
+        number("partitions"),
+        number("rows"),
+        text("metrics"),
+        text("artifact_sha256"),
+        number("train_ms"),
+    ])
+}
+
+/// Trains and registers one model version; the answer has [`result_schema`] and one row.
+///
+/// A run exists from before the first row is read; where the training fails or is stopped, the run says so and why, and
+/// nothing else has changed.
+pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
+    let started = Instant::now();
+    let run = record::begin(registry, record::opening(&job)).await?;
+    let Job { request, schema, batches, memory, cancel, deadline, .. } = job;
+    let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline));
+    let learned = learn(request, schema, batches, Arc::clone(&watch)).await;
+    let stored = match learned {
+        Ok(trained) => {
+            let sha256 = sha256_hex(&trained.artifact);
+            match registry.put_artifact(&sha256, &trained.artifact).await {
+                Ok(()) => record::finish(registry, &run, &trained, &sha256).await.map(|v| (v, trained, sha256)),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    match stored {
+        Ok((version, trained, sha256)) => answer(&run, version, &trained, &sha256, started),
+        Err(error) => {
+            let error = watch.reason().unwrap_or(error);
+            let killed = matches!(error.class(), Class::Cancelled | Class::DeadlineExceeded);
+            if let Err(failure) = record::fail(registry, &run, killed, &error).await {
+                tracing::error!(run_id = %run.row.run_id, %failure, "the end of run {} was not recorded", run.row.run_id);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Gathers the rows and learns from them, off the async threads.
+async fn learn(
+    request: Request,
+    schema: SchemaRef,
+    mut rows: BoxStream<'static, Result<RecordBatch>>,
+    watch: Arc<TrainingWatch>,
+) -> Result<Trained> {
+    let mut batches = Vec::new();
+    while let Some(batch) = watch.next(&mut rows).await? {
+        watch.take(batch.get_array_memory_size())?;
+        batches.push(batch);
+    }
+    drop(rows);
+    let work = tokio::task::spawn_blocking(move || train(&request, &schema, batches, watch.as_ref()));
+    match work.await {
+        Ok(trained) => Ok(trained?),
+        Err(error) => Err(Error::internal(format!("the training failed: {error}"))),
+    }
+}
+
+fn answer(
+    run: &record::Begun,
+    version: u64,
+    trained: &Trained,
+    sha256: &str,
+    started: Instant,
+) -> Result<RecordBatch> {
+    let text = |value: &str| Arc::new(StringArray::from(vec![value]));
+    let number = |value: u64| Arc::new(Int64Array::from(vec![i64::try_from(value).unwrap_or(i64::MAX)]));
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(RecordBatch::try_new(
+        Arc::new(result_schema()),
+        vec![
+            text(&run.model),
+            number(version),
+            text(&run.row.run_id),
+            text(trained.algorithm),
+            number(1),
+            number(trained.rows_train),
+            text(&record::metrics_json(&trained.metrics, |_| true)),
+            text(sha256),
+            number(elapsed_ms),
+        ],
+    )?)
+}
+
+/// Now, as the registry stores it.
+fn now() -> chrono::DateTime<Utc> {
+    Utc::now()
+}

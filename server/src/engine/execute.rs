@@ -1,0 +1,217 @@
+//! What happens to each statement: described without an effect, or executed.
+//!
+//! Queries stream. Effects run in a task of their own, so that a client that goes away stops them until their commit
+//! begins and cannot tear them in the middle of it. It knows each statement's file and nothing of how it works.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::physical_plan::execute_stream;
+use datafusion::scalar::ScalarValue;
+use tokio_util::sync::CancellationToken;
+
+use super::catalog::Scope;
+use super::context::StatementContext;
+use super::open::Inner;
+use super::plan::{self, Planned};
+use super::{Answer, Description, Kind, copy, insert, model_statements, output, settings, show, table_statements, train};
+use crate::sql::{Statement, parse};
+use crate::{Error, Result};
+
+/// What `sql` would answer.
+pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &str) -> Result<Description> {
+    let scope = Scope::new(inner, ctx);
+    match parse(sql)? {
+        Statement::Query(query) => describe_query(plan::query(scope, *query).await?),
+        Statement::Explain(statement) => describe_query(plan::statement(scope, *statement).await?),
+        Statement::Show(show) => {
+            let batch = show::answer(&scope, &show).await?;
+            Ok(Description { kind: Kind::Query, schema: output::wire(&batch.schema()), parameters: Vec::new() })
+        }
+        Statement::Insert(insert) => {
+            let planned = insert::planned(scope, *insert).await?;
+            effect(Kind::Effect, output::count_schema(), Some(&planned))
+        }
+        Statement::CreateTable(table) => match &table.query {
+            Some(query) => {
+                let planned = plan::query(scope, query.as_ref().clone()).await?;
+                effect(Kind::Effect, output::count_schema(), Some(&planned))
+            }
+            None => effect(Kind::Effect, Arc::new(Schema::empty()), None),
+        },
+        Statement::Copy(_) => effect(Kind::Effect, output::count_schema(), None),
+        Statement::Train(statement) => {
+            let planned = train::planned(scope, &statement).await?;
+            effect(Kind::EffectWithRows, train::result_schema(), Some(&planned))
+        }
+        Statement::CreateView(_)
+        | Statement::CreateSchema { .. }
+        | Statement::DropRelation { .. }
+        | Statement::DropSchema { .. }
+        | Statement::AlterModel(_)
+        | Statement::DropModel { .. }
+        | Statement::Use(_)
+        | Statement::Set { .. } => effect(Kind::Effect, Arc::new(Schema::empty()), None),
+    }
+}
+
+fn effect(kind: Kind, schema: SchemaRef, planned: Option<&Planned>) -> Result<Description> {
+    let parameters = match planned {
+        Some(planned) => plan::parameters(&planned.plan)?,
+        None => Vec::new(),
+    };
+    Ok(Description { kind, schema, parameters })
+}
+
+fn describe_query(planned: Planned) -> Result<Description> {
+    let parameters = plan::parameters(&planned.plan)?;
+    let plan = planned.state.optimize(&plan::described(planned.plan)?)?;
+    Ok(Description { kind: Kind::Query, schema: output::wire(plan.schema().as_arrow()), parameters })
+}
+
+/// Runs one statement.
+pub(super) async fn execute(
+    inner: &Arc<Inner>,
+    ctx: &StatementContext,
+    sql: &str,
+    parameters: &[ScalarValue],
+) -> Result<Answer> {
+    let statement = parse(sql)?;
+    if !matches!(statement, Statement::Query(_) | Statement::Explain(_) | Statement::Show(_)) {
+        return run_effect(inner, ctx, sql, parameters, statement).await;
+    }
+    let scope = Scope::new(inner, ctx);
+    match statement {
+        Statement::Query(query) => run_query(ctx, plan::query(scope, *query).await?, parameters).await,
+        Statement::Explain(explain) => run_query(ctx, plan::statement(scope, *explain).await?, parameters).await,
+        Statement::Show(show) => {
+            no_parameters(parameters)?;
+            let batch = show::answer(&scope, &show).await?;
+            let schema = output::wire(&batch.schema());
+            Ok(output::finished(crate::lake::types::wire_batch(&batch, &schema)?, None))
+        }
+        _ => Err(Error::internal("an effect took the way of a query")),
+    }
+}
+
+async fn run_query(ctx: &StatementContext, planned: Planned, parameters: &[ScalarValue]) -> Result<Answer> {
+    let Planned { plan, state, .. } = planned;
+    let plan = state.optimize(&plan::bound(plan, parameters)?)?;
+    let schema = output::wire(plan.schema().as_arrow());
+    let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
+    let rows = execute_stream(physical, state.task_ctx())?;
+    Ok(output::stream(ctx, schema, rows))
+}
+
+fn no_parameters(parameters: &[ScalarValue]) -> Result<()> {
+    match parameters.len() {
+        0 => Ok(()),
+        found => Err(Error::input(format!("expected 0 bound parameters, found {found}"))),
+    }
+}
+
+/// Tells a statement to stop when whoever waits for it goes away.
+struct StopOnDrop(Option<CancellationToken>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(token) = self.0.take() {
+            token.cancel();
+        }
+    }
+}
+
+async fn run_effect(
+    inner: &Arc<Inner>,
+    ctx: &StatementContext,
+    sql: &str,
+    parameters: &[ScalarValue],
+    statement: Statement,
+) -> Result<Answer> {
+    let task = {
+        let (inner, ctx, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
+        tokio::spawn(async move { effect_of(&inner, &ctx, &sql, &parameters, statement).await })
+    };
+    let mut guard = StopOnDrop(Some(ctx.cancel.clone()));
+    let answer = task.await;
+    guard.0 = None;
+    match answer {
+        Ok(answer) => answer,
+        Err(error) => Err(Error::internal(format!("the statement's task failed: {error}"))),
+    }
+}
+
+async fn effect_of(
+    inner: &Arc<Inner>,
+    ctx: &StatementContext,
+    sql: &str,
+    parameters: &[ScalarValue],
+    statement: Statement,
+) -> Result<Answer> {
+    ctx.check()?;
+    let scope = Scope::new(inner, ctx);
+    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_)) {
+        no_parameters(parameters)?;
+    }
+    match statement {
+        Statement::Insert(statement) => insert::run(scope, *statement, parameters).await,
+        Statement::CreateTable(table) => table_statements::create_table(scope, *table, parameters).await,
+        Statement::CreateView(view) => table_statements::create_view(scope, view).await,
+        Statement::CreateSchema { name, if_not_exists } => {
+            inner.lake.create_schema(&name, if_not_exists).await?;
+            output::done()
+        }
+        Statement::DropRelation { name, view, if_exists } => {
+            table_statements::drop_relation(&scope, &name, view, if_exists).await
+        }
+        Statement::DropSchema { name, if_exists, cascade } => {
+            inner.lake.drop_schema(&name, if_exists, cascade).await?;
+            output::done()
+        }
+        Statement::Copy(copy) => copy::run(scope, copy).await,
+        Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
+        Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,
+        Statement::DropModel { target, if_exists } => model_statements::drop(inner, target, if_exists).await,
+        Statement::Use(schema) => settings::use_schema(inner, ctx, &schema),
+        Statement::Set { name, value } => settings::set(ctx, &name, value),
+        Statement::Query(_) | Statement::Explain(_) | Statement::Show(_) => {
+            Err(Error::internal("a query took the way of an effect"))
+        }
+    }
+}
+
+/// Waits for `work` unless the statement is stopped before its commit begins.
+pub(super) async fn until_commit<T>(
+    ctx: &StatementContext,
+    gate: &crate::lake::CommitGate,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut work = std::pin::pin!(work);
+    let stopped = ctx.run(async {
+        std::future::pending::<()>().await;
+        Ok(())
+    });
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        stopped = stopped => {
+            if gate.close() {
+                return stopped.and_then(|()| Err(Error::cancelled("the statement was cancelled")));
+            }
+        }
+    }
+    // Its commit has begun, so it is neither stopped nor answered before it is whole.
+    work.await
+}
+
+/// Notes for a commit of this statement.
+pub(super) fn notes(ctx: &StatementContext) -> crate::lake::CommitNotes {
+    crate::lake::CommitNotes {
+        info: [("queryId", &ctx.query_id), ("userName", &ctx.principal.0)]
+            .into_iter()
+            .map(|(key, value)| (key.to_string(), value.clone()))
+            .collect(),
+        ..Default::default()
+    }
+}
+

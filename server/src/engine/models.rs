@@ -1,0 +1,86 @@
+//! From a model reference in a query to an evaluator: resolve once per statement, load once per artifact.
+//!
+//! It knows nothing of SQL text or of how models are trained.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use limn_sql_udfs::functions::predict::BoundModel;
+use limn_sql_udfs::model::evaluator::{self, Evaluator};
+use limn_sql_udfs::model::reference::{ModelRef, Selector};
+
+use super::context::StatementContext;
+use super::open::Inner;
+use crate::limits::MODEL_CACHE_MAX;
+use crate::{Error, Result};
+
+/// Evaluators by the hash of their artifact, the least recently loaded leaving first.
+#[derive(Debug)]
+pub(super) struct ModelCache {
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    by_hash: HashMap<String, Arc<dyn Evaluator>>,
+    order: VecDeque<String>,
+}
+
+impl ModelCache {
+    pub(super) fn new() -> Self {
+        ModelCache { loaded: Mutex::new(Loaded::default()) }
+    }
+
+    // No code panics while it holds the lock, so a poisoned one is still whole.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, sha256: &str) -> Option<Arc<dyn Evaluator>> {
+        self.lock().by_hash.get(sha256).cloned()
+    }
+
+    fn keep(&self, sha256: &str, evaluator: &Arc<dyn Evaluator>) {
+        let mut loaded = self.lock();
+        if loaded.by_hash.insert(sha256.to_string(), Arc::clone(evaluator)).is_some() {
+            return;
+        }
+        loaded.order.push_back(sha256.to_string());
+        if loaded.order.len() > MODEL_CACHE_MAX
+            && let Some(oldest) = loaded.order.pop_front()
+        {
+            loaded.by_hash.remove(&oldest);
+        }
+    }
+}
+
+/// What `reference` means in this statement, loaded and ready to score.
+pub(super) async fn bind(inner: &Inner, ctx: &StatementContext, reference: &str) -> Result<Arc<BoundModel>> {
+    let parsed = ModelRef::parse(reference)?;
+    // A statement, and a ticket that carries its snapshots, sees one version even if the alias moves meanwhile.
+    let wanted = match ctx.snapshots.model(reference) {
+        Some(version) => ModelRef { name: parsed.name, selector: Selector::Version(version) },
+        None => parsed,
+    };
+    let (name, version, sha256) = {
+        let index = inner.registry.index();
+        let found = index.resolve(&wanted)?;
+        (found.name.clone(), found.version, found.artifact_sha256.clone())
+    };
+    ctx.snapshots.fix_model(reference, version);
+    let evaluator = load(inner, &sha256).await.map_err(|error| error.context(format!("model `{name}/{version}`")))?;
+    Ok(Arc::new(BoundModel { name, version, sha256, evaluator }))
+}
+
+async fn load(inner: &Inner, sha256: &str) -> Result<Arc<dyn Evaluator>> {
+    if let Some(evaluator) = inner.models.find(sha256) {
+        return Ok(evaluator);
+    }
+    let artifact = inner.registry.artifact(sha256).await?;
+    let evaluator = match tokio::task::spawn_blocking(move || evaluator::load(&artifact)).await {
+        Ok(loaded) => loaded?,
+        Err(error) => return Err(Error::internal(format!("loading a model failed: {error}"))),
+    };
+    inner.models.keep(sha256, &evaluator);
+    Ok(evaluator)
+}

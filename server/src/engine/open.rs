@@ -1,0 +1,80 @@
+//! Opening and closing an engine: the data directory, the lake, the registry, and the state that all statements share.
+//!
+//! The one place where a `SessionState` is configured. It knows nothing of statements.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+
+use super::models::ModelCache;
+use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
+use crate::lake::{DataDirectory, Lake};
+use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
+use crate::registry::Registry;
+use crate::{Error, Result};
+
+/// What all statements of one engine share.
+pub(super) struct Inner {
+    /// The data directory, held until the engine is dropped.
+    pub directory: DataDirectory,
+    /// Tables and views.
+    pub lake: Lake,
+    /// Experiments, runs, models.
+    pub registry: Registry,
+    /// Functions, rules and limits; each statement adds its own catalog.
+    pub base: SessionState,
+    /// Loaded evaluators.
+    pub models: ModelCache,
+}
+
+/// Opens the data directory and recovers what a crash left.
+pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
+    let directory = {
+        let (path, disk) = (options.data_dir.clone(), Arc::clone(&options.disk));
+        blocking(move || DataDirectory::open(&path, &disk)).await?
+    };
+    let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
+    let registry = Registry::open(directory.path(), options.disk, lake.clone()).await?;
+    lake.set_pins(registry.pins());
+    lake.sweep().await?;
+    let base = base_state(options.memory_bytes, &directory, &lake)?;
+    Ok(Inner { directory, lake, registry, base, models: ModelCache::new() })
+}
+
+/// Runs blocking work off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::internal(format!("a background task failed: {error}"))),
+    }
+}
+
+fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Result<SessionState> {
+    let named = std::num::NonZeroUsize::new(MEMORY_CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
+    let spill = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![directory.temporary()]))
+        .with_max_temp_directory_size(SPILL_BYTES_MAX);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory_bytes), named)))
+        .with_disk_manager_builder(spill)
+        .build_arc()?;
+    lake.register_stores(&runtime);
+    let config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
+        .with_information_schema(true)
+        .with_batch_size(BATCH_ROWS)
+        // Views over strings would have to be copied again at the wire.
+        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+        .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+        .set_str("datafusion.execution.time_zone", "UTC")
+        // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
+        .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
+        .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
+    Ok(SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build())
+}

@@ -1,0 +1,207 @@
+//! From a parsed query to a logical plan whose every name is resolved.
+//!
+//! The order matters: what needs I/O (versions, files, models) is taken out of the query and resolved first, then
+//! DataFusion plans the rest, then by-name features are put into `PREDICT` calls, then parameters get their values. It
+//! executes nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::ParamValues;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::parser::Statement as PlannerStatement;
+use limn_sql_udfs::functions::predict;
+use sqlparser::ast;
+
+use super::catalog::{Scope, StatementCatalogs};
+use super::{CATALOG, features, models};
+use crate::lake::files::{CsvOptions, open_csv, open_parquet};
+use crate::lake::{At, TableName};
+use crate::sql::scan::{FileCall, FileFunction, Found, PredictCall, VersionClause, scan};
+use crate::sql::{ObjectRef, Statement, parse};
+use crate::{Error, Result};
+
+/// A planned statement with the state that plans and runs it.
+pub(super) struct Planned {
+    /// The plan, before any optimisation.
+    pub plan: LogicalPlan,
+    /// The state, with the statement's own catalog and functions.
+    pub state: SessionState,
+    /// What names mean, and what was read.
+    pub scope: Arc<Scope>,
+    /// Whether files outside the lake were read.
+    pub reads_files: bool,
+}
+
+/// Plans a query or an `INSERT`.
+pub(super) async fn statement(scope: Scope, statement: ast::Statement) -> Result<Planned> {
+    let mut statement = statement;
+    let found = scan(&mut statement)?;
+    planned(scope, statement, found).await
+}
+
+/// Plans a query.
+pub(super) async fn query(scope: Scope, query: ast::Query) -> Result<Planned> {
+    statement(scope, ast::Statement::Query(Box::new(query))).await
+}
+
+/// Plans the stored text of a view in the view's own scope.
+pub(super) async fn view(scope: Scope, sql: &str) -> Result<LogicalPlan> {
+    match parse(sql)? {
+        Statement::Query(parsed) => Ok(query(scope, *parsed).await?.plan),
+        _ => Err(Error::internal("a stored view is not a query")),
+    }
+}
+
+async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> Result<Planned> {
+    let reads_files = !found.files.is_empty();
+    for versioned in &found.versions {
+        let name = qualified(&scope.schema, &versioned.table);
+        let at = match &versioned.clause {
+            VersionClause::Version(version) => At::Version(*version),
+            VersionClause::Timestamp(expr) => At::Timestamp(Scope::instant(instant_micros(&scope, expr)?)?),
+        };
+        let provider = scope.table(&name, at).await?;
+        scope.generated.insert(versioned.generated.clone(), provider);
+    }
+    for file in &found.files {
+        let provider = open_file(file).await?;
+        scope.generated.insert(file.generated.clone(), provider);
+    }
+    let scope = Arc::new(scope);
+    let mut state = state_for(&scope);
+    for call in &found.predictions {
+        let model = models::bind(&scope.inner, &scope.ctx, &call.reference).await?;
+        let function = predict::function(&call.generated, &call.reference, call.output, model);
+        state.register_udf(Arc::new(function))?;
+    }
+    let plan = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
+    let plan = match by_name(&found.predictions) {
+        calls if calls.is_empty() => plan,
+        calls => features::fill_in(plan, &calls)?,
+    };
+    Ok(Planned { plan, state, scope, reads_files })
+}
+
+fn by_name(predictions: &[PredictCall]) -> HashMap<String, PredictCall> {
+    use crate::sql::scan::FeatureArguments;
+    predictions
+        .iter()
+        .filter(|call| call.features != FeatureArguments::Positional)
+        .map(|call| (call.generated.clone(), call.clone()))
+        .collect()
+}
+
+/// The shared state with the statement's own catalog and current schema.
+fn state_for(scope: &Arc<Scope>) -> SessionState {
+    let base = scope.inner.base.clone();
+    let config = base.config().clone().with_default_catalog_and_schema(CATALOG, scope.schema.as_str());
+    SessionStateBuilder::new_from_existing(base)
+        .with_session_id(scope.ctx.query_id.clone())
+        .with_config(config)
+        .with_catalog_list(Arc::new(StatementCatalogs(Arc::clone(scope))))
+        .build()
+}
+
+/// A name with its schema.
+pub(super) fn qualified(schema: &str, name: &ObjectRef) -> TableName {
+    TableName { schema: name.schema.clone().unwrap_or_else(|| schema.to_string()), table: name.name.clone() }
+}
+
+async fn open_file(call: &FileCall) -> Result<Arc<dyn datafusion::catalog::TableProvider>> {
+    match call.function {
+        FileFunction::Csv => open_csv(&call.path, CsvOptions::parse(&call.options)?).await,
+        FileFunction::Parquet => match call.options.first() {
+            Some((name, _)) => Err(Error::input(format!("unknown option `{name}` of `read_parquet`, it has none"))),
+            None => open_parquet(&call.path).await,
+        },
+    }
+}
+
+/// The value of a constant expression as an instant, in microseconds since 1970 (UTC).
+fn instant_micros(scope: &Scope, expr: &ast::Expr) -> Result<i64> {
+    use datafusion::common::DFSchema;
+    use datafusion::logical_expr::simplify::SimplifyContext;
+    use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+    let state = &scope.inner.base;
+    let schema = Arc::new(DFSchema::empty());
+    let wanted = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+    let not_constant = || Error::input(format!("expected a constant instant such as '2026-01-31T12:00:00Z', found `{expr}`"));
+    let planned = state.create_logical_expr(&expr.to_string(), &schema).map_err(|error| {
+        let error = Error::from(error);
+        error.context("a version clause")
+    })?;
+    let cast = Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(planned), wanted));
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::clone(&schema))
+        .with_config_options(Arc::clone(state.config_options()))
+        .with_current_time()
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let coerced = simplifier.coerce(cast, &schema)?;
+    match simplifier.simplify(coerced)? {
+        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), _), _) => Ok(micros),
+        _ => Err(not_constant()),
+    }
+}
+
+/// The types of `$1`, `$2`, … in order, as far as the plan says.
+pub(super) fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
+    let types = plan.get_parameter_types()?;
+    let mut numbered: Vec<(usize, Option<DataType>)> = Vec::with_capacity(types.len());
+    for (name, data_type) in types {
+        match name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()) {
+            Some(number) if (1..=PARAMETERS_MAX).contains(&number) => numbered.push((number, data_type)),
+            _ => return Err(Error::input(format!("expected parameters `$1` to `${PARAMETERS_MAX}`, found `{name}`"))),
+        }
+    }
+    let count = numbered.iter().map(|(number, _)| *number).max().unwrap_or(0);
+    let mut all = vec![None; count];
+    for (number, data_type) in numbered {
+        all[number - 1] = data_type;
+    }
+    Ok(all)
+}
+
+use crate::limits::PARAMETERS_MAX;
+
+/// The plan with values for its parameters, cast to the types that the plan wants.
+pub(super) fn bound(plan: LogicalPlan, values: &[ScalarValue]) -> Result<LogicalPlan> {
+    let types = parameters(&plan)?;
+    if types.len() != values.len() {
+        return Err(Error::input(format!("expected {} bound parameters, found {}", types.len(), values.len())));
+    }
+    if values.is_empty() {
+        return Ok(plan);
+    }
+    let mut cast = Vec::with_capacity(values.len());
+    for (number, (value, data_type)) in values.iter().zip(&types).enumerate() {
+        // What nobody typed is described as text, so it is text, whatever a client sends.
+        let wanted = data_type.clone().unwrap_or(DataType::Utf8);
+        let value = value.cast_to(&wanted).map_err(|_| {
+            Error::input(format!(
+                "expected {} for the parameter `${}`, found `{value}`",
+                crate::lake::types::sql_name(&wanted),
+                number + 1
+            ))
+        })?;
+        cast.push(value);
+    }
+    Ok(plan.with_param_values(ParamValues::from(cast))?)
+}
+
+/// The plan with typed NULLs for its parameters: good for its schema only.
+pub(super) fn described(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut nulls = Vec::new();
+    for data_type in parameters(&plan)? {
+        nulls.push(ScalarValue::try_from(&data_type.unwrap_or(DataType::Utf8))?);
+    }
+    match nulls.is_empty() {
+        true => Ok(plan),
+        false => Ok(plan.with_param_values(ParamValues::from(nulls))?),
+    }
+}

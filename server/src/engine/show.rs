@@ -1,0 +1,121 @@
+//! `SHOW …` and `DESCRIBE …`: small tables from the catalog and the registry.
+//!
+//! Each has fixed columns, so that a client that only asks for the schema gets it cheaply. It changes nothing.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use datafusion::catalog::TableProvider;
+
+use super::catalog::Scope;
+use super::output::{integers, table, texts};
+use super::plan::qualified;
+use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings};
+use crate::Result;
+use crate::lake::types::sql_name;
+use crate::lake::{At, RelationKind, TableName};
+use crate::registry::SystemTable;
+use crate::sql::show::Show;
+
+/// The rows of a `SHOW` or `DESCRIBE`.
+pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
+    match show {
+        Show::Tables { schema } => relations(scope, schema.as_deref(), false),
+        Show::Views { schema } => relations(scope, schema.as_deref(), true),
+        Show::Schemas => table(vec![("schema_name", texts(schema_names(&scope.inner).into_iter().map(Some)))]),
+        Show::Catalogs => table(vec![("catalog_name", texts([Some(CATALOG)]))]),
+        Show::Models => models(scope),
+        Show::Settings { name } => session_settings(scope, name.as_deref()),
+        Show::Columns(name) => columns(scope, &qualified(&scope.schema, name)).await,
+        Show::History(name) => history(scope, &qualified(&scope.schema, name)).await,
+        Show::Model { model, version, alias } => {
+            describe_model::answer(&scope.inner, model, *version, alias.as_deref())
+        }
+    }
+}
+
+fn relations(scope: &Scope, schema: Option<&str>, views_only: bool) -> Result<RecordBatch> {
+    let schema = schema.unwrap_or(&scope.schema);
+    settings::check_schema(&scope.inner, schema)?;
+    let mut rows: Vec<(String, &str)> = match schema {
+        SYSTEM_SCHEMA => SystemTable::ALL.iter().map(|t| (t.name().to_string(), "SYSTEM TABLE")).collect(),
+        _ => scope
+            .inner
+            .lake
+            .relations(schema)
+            .unwrap_or_default()
+            .iter()
+            .map(|relation| (relation.name.table.clone(), super::table_type(&relation.kind)))
+            .collect(),
+    };
+    rows.retain(|(_, table_type)| !views_only || *table_type == "VIEW");
+    table(vec![
+        ("schema_name", texts(rows.iter().map(|_| Some(schema)))),
+        ("table_name", texts(rows.iter().map(|(name, _)| Some(name)))),
+        ("table_type", texts(rows.iter().map(|(_, table_type)| Some(table_type)))),
+    ])
+}
+
+async fn columns(scope: &Scope, name: &TableName) -> Result<RecordBatch> {
+    let provider: Arc<dyn TableProvider> = scope.table(name, At::Latest).await?;
+    let schema = provider.schema();
+    let fields = schema.fields();
+    table(vec![
+        ("column_name", texts(fields.iter().map(|field| Some(field.name())))),
+        ("data_type", texts(fields.iter().map(|field| Some(sql_name(field.data_type()))))),
+        ("is_nullable", texts(fields.iter().map(|field| Some(if field.is_nullable() { "YES" } else { "NO" })))),
+    ])
+}
+
+async fn history(scope: &Scope, name: &TableName) -> Result<RecordBatch> {
+    let relation = scope.relation(name)?;
+    if let RelationKind::View { .. } = relation.kind {
+        return Err(crate::Error::input(format!("expected a table, found the view `{name}`: views have no history")));
+    }
+    let commits = scope.inner.lake.history(&relation).await?;
+    let instants: TimestampMicrosecondArray =
+        commits.iter().map(|commit| Some(commit.timestamp.timestamp_micros())).collect();
+    table(vec![
+        ("version", integers(commits.iter().map(|commit| commit.version))),
+        ("timestamp", Arc::new(instants.with_timezone("UTC"))),
+        ("user_name", texts(commits.iter().map(|commit| commit.user_name.as_ref()))),
+        ("operation", texts(commits.iter().map(|commit| Some(&commit.operation)))),
+        ("operation_parameters", texts(commits.iter().map(|commit| Some(&commit.operation_parameters)))),
+        ("operation_metrics", texts(commits.iter().map(|commit| commit.operation_metrics.as_ref()))),
+    ])
+}
+
+fn models(scope: &Scope) -> Result<RecordBatch> {
+    let index = scope.inner.registry.index();
+    let rows: Vec<_> = index
+        .models()
+        .filter_map(|model| {
+            let latest = index.model_versions(&model.name).next_back()?;
+            let aliases: Vec<String> =
+                index.model_aliases(&model.name).map(|a| format!("{} → {}", a.alias, a.version)).collect();
+            Some((latest.clone(), aliases.join(", ")))
+        })
+        .collect();
+    table(vec![
+        ("model_name", texts(rows.iter().map(|(latest, _)| Some(&latest.name)))),
+        ("latest_version", integers(rows.iter().map(|(latest, _)| latest.version))),
+        ("algorithm", texts(rows.iter().map(|(latest, _)| Some(&latest.algorithm)))),
+        ("task", texts(rows.iter().map(|(latest, _)| Some(&latest.task)))),
+        ("target", texts(rows.iter().map(|(latest, _)| latest.target.as_ref()))),
+        ("aliases", texts(rows.iter().map(|(_, aliases)| Some(aliases)))),
+    ])
+}
+
+fn session_settings(scope: &Scope, name: Option<&str>) -> Result<RecordBatch> {
+    let mut rows = Vec::new();
+    for (setting, _) in settings::SETTINGS.iter().filter(|(setting, _)| name.is_none_or(|name| name == *setting)) {
+        rows.push((*setting, settings::value(&scope.ctx, setting)?));
+    }
+    if let Some(name) = name.filter(|_| rows.is_empty()) {
+        settings::value(&scope.ctx, name)?;
+    }
+    table(vec![
+        ("name", texts(rows.iter().map(|(name, _)| Some(name)))),
+        ("value", texts(rows.iter().map(|(_, value)| Some(value)))),
+    ])
+}

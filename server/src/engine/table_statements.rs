@@ -1,0 +1,150 @@
+//! `CREATE TABLE`, `CREATE VIEW`, `DROP TABLE` and `DROP VIEW`.
+//!
+//! They turn parsed columns and queries into what the lake stores. They know nothing of Delta.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::scalar::ScalarValue;
+
+use super::catalog::Scope;
+use super::execute::{notes, until_commit};
+use super::plan::{self, qualified};
+use super::{Answer, SYSTEM_SCHEMA, output};
+use crate::lake::types::{parse_sql_type, storage_schema};
+use crate::lake::{NewTable, OnExisting};
+use crate::sql::ObjectRef;
+use crate::sql::table::{CreateTable, CreateView};
+use crate::{Error, Result};
+
+/// Runs `CREATE TABLE`, with or without a query.
+pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &[ScalarValue]) -> Result<Answer> {
+    let ctx = scope.ctx.clone();
+    let inner = Arc::clone(&scope.inner);
+    let name = qualified(&scope.schema, &table.name);
+    not_reserved(&name.schema)?;
+    let mut new = NewTable {
+        name,
+        schema: Arc::new(Schema::empty()),
+        partition_by: table.partition_by.clone(),
+        properties: table.properties.iter().cloned().collect(),
+        comment: table.comment.clone(),
+        on_existing: on_existing(table.or_replace, table.if_not_exists),
+    };
+    let notes = notes(&ctx);
+    let gate = notes.gate.clone();
+    let Some(query) = table.query else {
+        if !parameters.is_empty() {
+            return Err(Error::input(format!("expected 0 bound parameters, found {}", parameters.len())));
+        }
+        new.schema = columns(&table)?;
+        check(&new)?;
+        until_commit(&ctx, &gate, inner.lake.create_table(new, notes)).await?;
+        return output::done();
+    };
+    // A taken name is known before the query's work is done.
+    match (inner.lake.find(&new.name), new.on_existing) {
+        (Some(_), OnExisting::Keep) => return output::count(0),
+        (Some(_), OnExisting::Fail) => return Err(Error::already_exists(format!("`{}` exists already", new.name))),
+        _ => {}
+    }
+    let planned = ctx.run(plan::query(scope, *query)).await?;
+    let source = plan::bound(planned.plan, parameters)?;
+    let analysed = planned.state.optimize(&source)?;
+    new.schema = nullable(&storage_schema(analysed.schema().as_arrow())?);
+    check(&new)?;
+    let write = inner.lake.create_table_as(new, source, &planned.state, notes);
+    let written = until_commit(&ctx, &gate, write).await?;
+    output::count(written.map_or(0, |written| written.rows))
+}
+
+fn on_existing(or_replace: bool, if_not_exists: bool) -> OnExisting {
+    match (or_replace, if_not_exists) {
+        (true, _) => OnExisting::Replace,
+        (_, true) => OnExisting::Keep,
+        _ => OnExisting::Fail,
+    }
+}
+
+fn not_reserved(schema: &str) -> Result<()> {
+    match schema {
+        SYSTEM_SCHEMA | "information_schema" => {
+            Err(Error::denied(format!("the schema `{schema}` is Limn's own: nothing can be created in it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn columns(table: &CreateTable) -> Result<SchemaRef> {
+    let mut fields = Vec::with_capacity(table.columns.len());
+    for column in &table.columns {
+        let data_type =
+            parse_sql_type(&column.data_type).map_err(|error| error.context(format!("column `{}`", column.name)))?;
+        fields.push(Field::new(&column.name, data_type, column.nullable));
+    }
+    storage_schema(&Schema::new(fields))
+}
+
+/// A query's columns, all of them nullable: that a value happens not to be NULL today is no promise.
+fn nullable(schema: &Schema) -> SchemaRef {
+    let fields: Vec<Field> = schema.fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// What a Delta table's column names cannot hold, as Spark refuses it.
+const NOT_IN_NAMES: &[char] = &[' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='];
+
+fn check(new: &NewTable) -> Result<()> {
+    let mut seen = HashSet::new();
+    for field in new.schema.fields() {
+        let name = field.name();
+        if name.is_empty() || name.contains(NOT_IN_NAMES) {
+            return Err(Error::input(format!(
+                "expected a column name without spaces and any of `,;{{}}()=`, found `{name}`"
+            ))
+            .with_hint("name the column with `AS`"));
+        }
+        if !seen.insert(name.to_lowercase()) {
+            return Err(Error::input(format!("expected each column once, found `{name}` twice"))
+                .with_hint("name one of them with `AS`"));
+        }
+    }
+    for column in &new.partition_by {
+        if new.schema.index_of(column).is_err() {
+            let names = new.schema.fields().iter().map(|field| field.name().as_str());
+            return Err(crate::error::unknown("partition column", column, names));
+        }
+    }
+    if !new.partition_by.is_empty() && new.partition_by.len() == new.schema.fields().len() {
+        return Err(Error::input("expected at least one column that is not a partition column"));
+    }
+    Ok(())
+}
+
+/// Runs `CREATE VIEW`; the query is planned first, so that a view that cannot be read is not stored.
+pub(super) async fn create_view(scope: Scope, view: CreateView) -> Result<Answer> {
+    let ctx = scope.ctx.clone();
+    let inner = Arc::clone(&scope.inner);
+    let name = qualified(&scope.schema, &view.name);
+    not_reserved(&name.schema)?;
+    // A view is read in its own schema, so it is planned in it.
+    let own = Scope { schema: name.schema.clone(), ..scope };
+    let planned = ctx.run(plan::query(own, *view.query)).await?;
+    if !plan::parameters(&planned.plan)?.is_empty() {
+        return Err(Error::input("expected no parameters in a view's query"));
+    }
+    inner.lake.create_view(&name, &view.text, on_existing(view.or_replace, view.if_not_exists)).await?;
+    output::done()
+}
+
+/// Runs `DROP TABLE` or `DROP VIEW`.
+pub(super) async fn drop_relation(scope: &Scope, name: &ObjectRef, view: bool, if_exists: bool) -> Result<Answer> {
+    let name = qualified(&scope.schema, name);
+    not_reserved(&name.schema)?;
+    if !if_exists {
+        scope.relation(&name)?;
+    }
+    scope.inner.lake.drop_relation(&name, view, if_exists).await?;
+    output::done()
+}

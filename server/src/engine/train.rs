@@ -1,0 +1,117 @@
+//! `TRAIN MODEL`, the engine's side: plan the query on fixed snapshots, refuse what could not be repeated, run it.
+//!
+//! What is learned and recorded is training's business. It knows nothing of algorithms.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::physical_plan::execute_stream;
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use limn_sql_udfs::train::Request;
+
+use super::catalog::Scope;
+use super::plan::{self, Planned};
+use super::{Answer, output};
+use crate::lake::types::{wire_batch, wire_schema};
+use crate::sql::train::Train;
+use crate::training::{self, Job, Read};
+use crate::{Error, Result};
+
+/// The columns of the one row that `TRAIN MODEL` answers.
+pub(super) fn result_schema() -> SchemaRef {
+    output::wire(&training::result_schema())
+}
+
+/// The plan of the training query, checked against what the statement asks for.
+pub(super) async fn planned(scope: Scope, statement: &Train) -> Result<Planned> {
+    let planned = plan::query(scope, statement.query.as_ref().clone()).await?;
+    if planned.reads_files {
+        return Err(Error::unsupported("a training query cannot read files: what it learned from could change unseen")
+            .with_hint("load the files first: CREATE TABLE t AS SELECT * FROM read_csv('…')"));
+    }
+    repeatable(&planned.plan)?;
+    let analysed = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
+    limn_sql_udfs::train::check(&request(statement), &wire_schema(analysed.schema().as_arrow()))?;
+    Ok(planned)
+}
+
+fn request(statement: &Train) -> Request {
+    Request {
+        algorithm: statement.algorithm.clone(),
+        parameters: statement.parameters.clone(),
+        target: statement.target.clone(),
+        split: statement.split.clone(),
+        seed: statement.seed.unwrap_or(0),
+    }
+}
+
+/// Functions that are constant in one statement and different in the next.
+const TIME_FUNCTIONS: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
+
+/// An error where the query would give other rows when it is repeated on the same data.
+fn repeatable(plan: &LogicalPlan) -> Result<()> {
+    let mut culprit = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(call) = expr {
+                    let volatile = call.func.signature().volatility == Volatility::Volatile;
+                    if volatile || TIME_FUNCTIONS.contains(&call.func.name()) {
+                        culprit = Some(call.func.name().to_string());
+                        return Ok(TreeNodeRecursion::Stop);
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match culprit {
+        None => Ok(()),
+        Some(name) => Err(Error::input(format!(
+            "the training query calls `{name}()`, whose value would be another one when it is repeated"
+        ))
+        .with_hint("bind the value as a parameter or write it as a literal; both are recorded")),
+    }
+}
+
+/// Runs `TRAIN MODEL`; the answer is its one row.
+pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
+    let ctx = scope.ctx.clone();
+    let registry = scope.inner.registry.clone();
+    let planned = ctx.run(planned(scope, &statement)).await?;
+    let plan = planned.state.optimize(&plan::bound(planned.plan, parameters)?)?;
+    let schema = wire_schema(plan.schema().as_arrow());
+    let physical = ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
+    let rows = execute_stream(physical.await?, planned.state.task_ctx())?;
+    let cast = Arc::clone(&schema);
+    let batches = rows.map(move |batch| wire_batch(&batch.map_err(Error::from)?, &cast)).boxed();
+    let pool = &planned.state.runtime_env().memory_pool;
+    let job = Job {
+        model: statement.model.clone(),
+        experiment: statement.experiment.clone(),
+        alias: statement.alias.clone(),
+        request: request(&statement),
+        statement: sql.to_string(),
+        query_id: ctx.query_id.clone(),
+        user_name: ctx.principal.0.clone(),
+        bound: parameters.iter().enumerate().map(|(n, value)| (format!("${}", n + 1), value.to_string())).collect(),
+        reads: planned
+            .scope
+            .reads()
+            .into_iter()
+            .map(|read| Read { schema: read.name.schema, table: read.name.table, id: read.id, version: read.version })
+            .collect(),
+        schema,
+        batches,
+        memory: MemoryConsumer::new(format!("training of `{}`", statement.model)).register(pool),
+        cancel: ctx.cancel.clone(),
+        deadline: ctx.deadline,
+    };
+    let row = training::run(&registry, job).await?;
+    let affected = row.num_rows() as u64;
+    Ok(output::finished(row.with_schema(result_schema())?, Some(affected)))
+}

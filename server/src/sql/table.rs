@@ -1,0 +1,207 @@
+//! `CREATE TABLE`, `CREATE VIEW` and `INSERT`.
+//!
+//! Column options that Limn would not honour (defaults, keys, checks) are refused, never dropped. Types are checked by
+//! those who know the type table.
+
+use sqlparser::ast::{self, ColumnOption, DataType, Query};
+use sqlparser::tokenizer::Token;
+
+use super::dialect::{Cursor, fold};
+use super::refuse;
+use super::statement::{ObjectRef, Statement, object_ref};
+use crate::{Error, Result};
+
+/// A column of `CREATE TABLE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnSpec {
+    /// Its name, folded.
+    pub name: String,
+    /// Its SQL type.
+    pub data_type: DataType,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+}
+
+/// One parsed `CREATE TABLE`.
+#[derive(Debug, Clone)]
+pub struct CreateTable {
+    /// The table.
+    pub name: ObjectRef,
+    /// `OR REPLACE`.
+    pub or_replace: bool,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// The columns; empty with a query.
+    pub columns: Vec<ColumnSpec>,
+    /// `PARTITIONED BY`.
+    pub partition_by: Vec<String>,
+    /// `TBLPROPERTIES`.
+    pub properties: Vec<(String, String)>,
+    /// `COMMENT`.
+    pub comment: Option<String>,
+    /// `AS query`.
+    pub query: Option<Box<Query>>,
+}
+
+/// One parsed `CREATE VIEW`.
+#[derive(Debug, Clone)]
+pub struct CreateView {
+    /// The view.
+    pub name: ObjectRef,
+    /// `OR REPLACE`.
+    pub or_replace: bool,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// The query.
+    pub query: Box<Query>,
+    /// The query's text as it was written.
+    pub text: String,
+}
+
+/// Parses what follows `CREATE [OR REPLACE] TABLE`.
+pub fn create_table(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Statement> {
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    if or_replace && if_not_exists {
+        return Err(Error::input("expected either `OR REPLACE` or `IF NOT EXISTS`, found both"));
+    }
+    let name = object_ref(&cursor.object_name("a table")?)?;
+    let mut table = CreateTable {
+        name,
+        or_replace,
+        if_not_exists,
+        columns: Vec::new(),
+        partition_by: Vec::new(),
+        properties: Vec::new(),
+        comment: None,
+        query: None,
+    };
+    if cursor.parser.peek_token().token == Token::LParen {
+        table.columns = columns(&mut cursor)?;
+    }
+    while table_clause(&mut cursor, &mut table)? {}
+    if cursor.words(&["AS"]) {
+        let query = cursor.query()?;
+        refuse::query(&query)?;
+        table.query = Some(query);
+    }
+    cursor.end()?;
+    match (table.columns.is_empty(), &table.query) {
+        (true, None) => Err(Error::input("expected columns or `AS query` in `CREATE TABLE`, found neither")),
+        (false, Some(_)) => Err(Error::unsupported("`CREATE TABLE` with both columns and a query is not supported yet")
+            .with_hint("cast the columns in the query")),
+        _ => Ok(Statement::CreateTable(Box::new(table))),
+    }
+}
+
+fn table_clause(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<bool> {
+    if cursor.words(&["USING"]) {
+        let format = cursor.name("`DELTA` after `USING`")?;
+        if format != "delta" {
+            return Err(Error::unsupported(format!("expected `USING DELTA`, found `USING {format}`")));
+        }
+    } else if cursor.words(&["PARTITIONED", "BY"]) {
+        cursor.expect_token(&Token::LParen)?;
+        loop {
+            table.partition_by.push(cursor.name("a partition column")?);
+            if !cursor.token(&Token::Comma) {
+                break;
+            }
+        }
+        cursor.expect_token(&Token::RParen)?;
+    } else if cursor.words(&["TBLPROPERTIES"]) {
+        cursor.expect_token(&Token::LParen)?;
+        while !cursor.token(&Token::RParen) {
+            if !table.properties.is_empty() {
+                cursor.expect_token(&Token::Comma)?;
+            }
+            let key = property_key(cursor)?;
+            cursor.expect_token(&Token::Eq)?;
+            let value = match cursor.literal(&format!("a value for the property `{key}`"))? {
+                ast::Value::SingleQuotedString(text) => text,
+                other => other.to_string(),
+            };
+            table.properties.push((key, value));
+        }
+    } else if cursor.words(&["COMMENT"]) {
+        table.comment = Some(cursor.string("a comment in quotes")?);
+    } else if cursor.peek_word().as_deref() == Some("LOCATION") {
+        return Err(Error::unsupported("the clause `LOCATION` of `CREATE TABLE` is not supported yet"));
+    } else if cursor.peek_word().as_deref() == Some("CLUSTER") {
+        return Err(Error::unsupported("the clause `CLUSTER BY` of `CREATE TABLE` is not supported yet"));
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// `'delta.appendOnly'` or `delta.appendOnly`; properties keep their case.
+fn property_key(cursor: &mut Cursor<'_>) -> Result<String> {
+    if let Token::SingleQuotedString(_) = cursor.parser.peek_token().token {
+        return cursor.string("a property");
+    }
+    let name = cursor.object_name("a property")?;
+    let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(|i| i.value.clone()).collect();
+    Ok(parts.join("."))
+}
+
+fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<ColumnSpec>> {
+    let (columns, constraints) = cursor.parser.parse_columns()?;
+    if let Some(constraint) = constraints.first() {
+        return Err(Error::unsupported(format!("the table constraint `{constraint}` is not supported yet")));
+    }
+    let mut specs: Vec<ColumnSpec> = Vec::with_capacity(columns.len());
+    for column in columns {
+        let name = fold(&column.name);
+        if specs.iter().any(|known| known.name == name) {
+            return Err(Error::input(format!("expected each column once, found `{name}` twice")));
+        }
+        let mut nullable = true;
+        for option in &column.options {
+            match option.option {
+                ColumnOption::Null => nullable = true,
+                ColumnOption::NotNull => nullable = false,
+                _ => {
+                    return Err(Error::unsupported(format!(
+                        "the option `{}` of the column `{name}` is not supported yet",
+                        option.option
+                    )));
+                }
+            }
+        }
+        specs.push(ColumnSpec { name, data_type: column.data_type, nullable });
+    }
+    Ok(specs)
+}
+
+/// Parses what follows `CREATE [OR REPLACE] VIEW`.
+pub fn create_view(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Statement> {
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    let name = object_ref(&cursor.object_name("a view")?)?;
+    if cursor.parser.peek_token().token == Token::LParen {
+        return Err(Error::unsupported("column names in `CREATE VIEW` are not supported yet")
+            .with_hint("name the columns in the query with `AS`"));
+    }
+    cursor.expect_words(&["AS"])?;
+    let text = cursor.text_from(cursor.location()).to_string();
+    let query = cursor.query()?;
+    cursor.end()?;
+    refuse::query(&query)?;
+    Ok(Statement::CreateView(CreateView { name, or_replace, if_not_exists, query, text }))
+}
+
+/// Parses a statement that begins with `INSERT`.
+pub fn insert(mut cursor: Cursor<'_>) -> Result<Statement> {
+    if cursor.peek_word_at(2).as_deref() == Some("REPLACE") || cursor.peek_word_at(3).as_deref() == Some("REPLACE") {
+        return Err(Error::unsupported("`INSERT … REPLACE WHERE` is not supported yet"));
+    }
+    let statement = cursor.parser.parse_statement()?;
+    cursor.end()?;
+    let ast::Statement::Insert(insert) = statement else {
+        return Err(Error::input("expected `INSERT INTO table query`"));
+    };
+    match &insert.source {
+        Some(query) => refuse::query(query)?,
+        None => return Err(Error::input("expected a query or `VALUES` in `INSERT`, found neither")),
+    }
+    Ok(Statement::Insert(Box::new(insert)))
+}

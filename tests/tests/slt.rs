@@ -1,0 +1,44 @@
+//! Every SQL test file, in process, over the wire, and where it is standard SQL in DuckDB too.
+//!
+//! One test per file and way, so that `cargo test --test slt csv` runs what it says; see `limn_tests::slt` for the
+//! variables. It has no expectation of its own beyond the files' heads.
+
+use limn_tests::slt::{self, SqlFile};
+use limn_tests::{Outcome, engine, python};
+use sqllogictest::harness::{Arguments, Failed, Trial, run};
+
+fn main() {
+    let files = match slt::sql_files() {
+        Ok(files) => files,
+        Err(failure) => {
+            eprintln!("{failure:?}");
+            std::process::exit(1);
+        }
+    };
+    let mut trials = vec![Trial::test("there_are_files", {
+        let count = files.len();
+        move || if count > 0 { Ok(()) } else { Err(Failed::from("no SQL test file was found")) }
+    })];
+    for file in files {
+        trials.push(trial("engine", &file, |file| engine::block_on(slt::check_in_process(file))));
+        trials.push(trial("wire", &file, |file| engine::block_on(slt::check_over_wire(file))));
+        if file.standard {
+            trials.push(trial("duckdb", &file, check_in_duckdb));
+        }
+    }
+    run(&Arguments::from_args(), trials).exit();
+}
+
+fn trial(way: &str, file: &SqlFile, check: impl Fn(&SqlFile) -> Outcome + Send + 'static) -> Trial {
+    let owned = file.clone();
+    Trial::test(format!("{way}::{}", file.name), move || {
+        check(&owned).map_err(|failure| Failed::from(format!("{failure:?}")))
+    })
+}
+
+fn check_in_duckdb(file: &SqlFile) -> Outcome {
+    match python::python()? {
+        Some(python) => python.script("duckdb_slt.py", [file.path.as_os_str()]).map(drop),
+        None => Ok(()),
+    }
+}
