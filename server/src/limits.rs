@@ -19,6 +19,8 @@ pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 /// Rows of a multi-row parameter binding.
 pub const BOUND_ROWS_MAX: usize = 1_000_000;
 
+/// Stack of a worker thread, in bytes: planning recurses, and builds that are not optimised need several times more.
+pub const THREAD_STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Bound parameters of one statement.
 pub const PARAMETERS_MAX: usize = 10_000;
 /// Memory consumers that an out-of-memory error names.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use limn_server::config::{Cli, Command};
+use limn_server::limits::THREAD_STACK_BYTES;
 use limn_server::{Error, Result, command, telemetry};
 
 fn main() -> ExitCode {
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(THREAD_STACK_BYTES)
         .build()
         .map_err(|error| Error::from(error).context("cannot start the runtime"))?;
     runtime.block_on(dispatch(cli.command))

@@ -3,12 +3,12 @@
 //! ODBC reinterprets the child without looking, Go asserts it, and JDBC fails on ids it does not know; so the set and
 //! its types are a contract (FlightSql.proto, `enum SqlInfo`), and ids that came later are answered only when asked.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::CommandGetSqlInfo;
-use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder, SqlInfoValue};
+use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 
 use crate::{Error, Result};
 
@@ -34,7 +34,14 @@ impl SqlInfos {
         let mut builder = SqlInfoDataBuilder::new();
         let mut unasked = Vec::new();
         for (id, value) in values() {
-            builder.append(id, value);
+            match value {
+                Value::Text(text) => builder.append(id, text),
+                Value::Bool(value) => builder.append(id, value),
+                Value::Bigint(number) => builder.append(id, number),
+                Value::Bitmask(bits) => builder.append(id, bits),
+                Value::Texts(texts) => builder.append(id, texts),
+                Value::NoConversions => builder.append(id, &HashMap::new()),
+            }
             if !ONLY_WHEN_ASKED.contains(&id) {
                 unasked.push(id);
             }
@@ -55,7 +62,49 @@ impl SqlInfos {
     }
 }
 
-fn values() -> Vec<(u32, SqlInfoValue)> {
+/// A value, by the child of the dense union that carries it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Value {
+    Text(&'static str),
+    Bool(bool),
+    Bigint(i64),
+    Bitmask(i32),
+    Texts(&'static [&'static str]),
+    /// An empty map; the one id that has a map must not be missing.
+    NoConversions,
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Value::Bigint(number)
+    }
+}
+
+impl From<i32> for Value {
+    fn from(bits: i32) -> Self {
+        Value::Bitmask(bits)
+    }
+}
+
+impl From<&'static [&'static str]> for Value {
+    fn from(texts: &'static [&'static str]) -> Self {
+        Value::Texts(texts)
+    }
+}
+
+fn values() -> Vec<(u32, Value)> {
     let mut all = server();
     all.extend(language());
     all.extend(support());
@@ -65,7 +114,7 @@ fn values() -> Vec<(u32, SqlInfoValue)> {
 }
 
 /// 0 to 101: the server.
-fn server() -> Vec<(u32, SqlInfoValue)> {
+fn server() -> Vec<(u32, Value)> {
     vec![
         (0, "Limn".into()),
         (1, env!("CARGO_PKG_VERSION").into()),
@@ -85,7 +134,7 @@ fn server() -> Vec<(u32, SqlInfoValue)> {
 }
 
 /// 500 to 516: names, keywords, functions.
-fn language() -> Vec<(u32, SqlInfoValue)> {
+fn language() -> Vec<(u32, Value)> {
     vec![
         (500, false.into()), // DDL on catalogs
         (501, true.into()),  // DDL on schemas
@@ -108,9 +157,9 @@ fn language() -> Vec<(u32, SqlInfoValue)> {
 }
 
 /// 517 to 540: what a statement may contain. Bitmasks set the bit of each enum value that holds.
-fn support() -> Vec<(u32, SqlInfoValue)> {
+fn support() -> Vec<(u32, Value)> {
     vec![
-        (517, BTreeMap::<i32, Vec<i32>>::new().into()),
+        (517, Value::NoConversions),
         (518, true.into()),       // table aliases
         (519, false.into()),      // ... need not differ from table names
         (520, true.into()),       // expressions in ORDER BY
@@ -138,7 +187,7 @@ fn support() -> Vec<(u32, SqlInfoValue)> {
 }
 
 /// 541 to 561: lengths and counts; 0 is "no limit or not known".
-fn limits() -> Vec<(u32, SqlInfoValue)> {
+fn limits() -> Vec<(u32, Value)> {
     let statement_bytes = i64::try_from(crate::limits::STATEMENT_BYTES_MAX).unwrap_or(0);
     (541..=561)
         .map(|id| match id {
@@ -150,7 +199,7 @@ fn limits() -> Vec<(u32, SqlInfoValue)> {
 }
 
 /// 562 to 576: transactions, result sets, batches.
-fn transactions_and_results() -> Vec<(u32, SqlInfoValue)> {
+fn transactions_and_results() -> Vec<(u32, Value)> {
     vec![
         (562, 0_i64.into()), // 0 is the one value that JDBC and ODBC read alike
         (563, false.into()), // agrees with 8
@@ -249,11 +298,11 @@ mod tests {
 
     #[test]
     fn what_clients_decide_by() {
-        let values: BTreeMap<u32, SqlInfoValue> = values().into_iter().collect();
-        assert_eq!(values[&8], SqlInfoValue::Bitmask(0));
-        assert_eq!(values[&503], SqlInfoValue::BigInt(3));
-        assert_eq!(values[&504], SqlInfoValue::String("\"".into()));
-        assert_eq!(values[&513], SqlInfoValue::String("\\".into()));
-        assert_eq!(values[&563], SqlInfoValue::Bool(false));
+        let values: HashMap<u32, Value> = values().into_iter().collect();
+        assert_eq!(values[&8], Value::Bitmask(0));
+        assert_eq!(values[&503], Value::Bigint(3));
+        assert_eq!(values[&504], Value::Text("\""));
+        assert_eq!(values[&513], Value::Text("\\"));
+        assert_eq!(values[&563], Value::Bool(false));
     }
 }

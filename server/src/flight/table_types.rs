@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use arrow_flight::sql::metadata::GetTableTypesBuilder;
+use arrow_flight::sql::CommandGetTableTypes;
 
 use crate::{Error, Result};
 
@@ -11,12 +11,12 @@ const TABLE_TYPES: [&str; 3] = ["SYSTEM TABLE", "TABLE", "VIEW"];
 
 /// The reply's schema.
 pub fn schema() -> SchemaRef {
-    GetTableTypesBuilder::new().schema()
+    CommandGetTableTypes {}.into_builder().schema()
 }
 
 /// The reply.
 pub fn batch() -> Result<RecordBatch> {
-    let mut builder = GetTableTypesBuilder::new();
+    let mut builder = CommandGetTableTypes {}.into_builder();
     for table_type in TABLE_TYPES {
         builder.append(table_type);
     }

@@ -42,6 +42,9 @@ mod table;
 mod upload;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -85,7 +85,11 @@ impl Checked<'_> {
     }
 
     fn experiment(&self, row: &Experiment) -> Result<()> {
-        let stored = self.index.experiment_by_name(&row.name).into_iter();
+        // One that has the name now may give it up in the same transaction.
+        let is_kept = |other: &&Experiment| {
+            !self.changes.contains_key(&(SystemTable::Experiments, Key::texts(&other.experiment_id, "")))
+        };
+        let stored = self.index.experiment_by_name(&row.name).into_iter().filter(is_kept);
         let changed = self.changes.values().filter_map(|(_, record)| match record {
             Record::Experiments(row) => Some(row),
             _ => None,

@@ -60,7 +60,7 @@ impl Inner {
 
 /// Removes the segments whose every transaction is at most `through`; the open one begins after it.
 fn remove_segments(disk: &dyn Disk, dir: &Path, through: u64) -> Result<()> {
-    let old: Vec<u64> = segment::list(disk, dir)?.into_iter().filter(|first_seq| *first_seq <= through).collect();
+    let old: Vec<u64> = segment::list(dir)?.into_iter().filter(|first_seq| *first_seq <= through).collect();
     for first_seq in &old {
         let path = segment::path(dir, *first_seq);
         disk.remove_file(&path).map_err(|error| segment::named(error, &path))?;

@@ -44,7 +44,6 @@ pub use fold::FoldTarget;
 pub use index::Index;
 pub use rows::{Experiment, Input, Metric, Model, ModelAlias, ModelVersion, Param, Row, Run, RunSource, RunStatus};
 pub use tables::SystemTable;
-pub use transact::Clock;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -63,8 +62,8 @@ use published::{Published, State};
 use transact::Writers;
 
 use crate::Result;
-use crate::lake::Lake;
 use crate::lake::disk::Disk;
+use crate::lake::{Lake, Pins};
 
 /// A point in the registry's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,17 +102,12 @@ impl Registry {
     /// left running become `FAILED`.
     pub async fn open(data_dir: &Path, disk: Arc<dyn Disk>, lake: Lake) -> Result<Registry> {
         let tables = Arc::new(LakeTables::open(&lake).await?);
-        Registry::open_on(data_dir, disk, tables, Arc::new(Utc::now)).await
+        Registry::open_on(data_dir, disk, tables).await
     }
 
-    /// The same with the target of folding and the clock given.
-    pub async fn open_on(
-        data_dir: &Path,
-        disk: Arc<dyn Disk>,
-        target: Arc<dyn FoldTarget>,
-        clock: Clock,
-    ) -> Result<Registry> {
-        open::open(data_dir, disk, target, clock).await
+    /// The same with the target of folding given.
+    pub async fn open_on(data_dir: &Path, disk: Arc<dyn Disk>, target: Arc<dyn FoldTarget>) -> Result<Registry> {
+        open::open(data_dir, disk, target, Arc::new(Utc::now)).await
     }
 
     /// Runs `f` on the current rows under the writers' lock; the rows that it returns become one atomic, durable
@@ -154,6 +148,11 @@ impl Registry {
     /// The rows of a system table at a point of its history, ordered by key.
     pub async fn rows(&self, table: SystemTable, at: SystemAt) -> Result<Vec<RecordBatch>> {
         self.inner.rows(table, at).await
+    }
+
+    /// Says which table versions registered models need, for [`Lake::set_pins`].
+    pub fn pins(&self) -> Arc<dyn Pins> {
+        Arc::new(pins::RegistryPins(self.inner.published.clone()))
     }
 
     /// Folds everything that is durable now into the Delta tables.

@@ -104,7 +104,8 @@ fn last_versions(versions: Vec<Arc<Version>>) -> Vec<Arc<Version>> {
 /// Takes the log into `state` and gives the first sequence number of the segment to append to, in place and durable.
 fn replay(disk: &dyn Disk, dir: &Path, state: &mut State) -> Result<u64> {
     let folded = state.index.last_seq();
-    let segments = segment::list(disk, dir)?;
+    segment::sweep(disk, dir)?;
+    let segments = segment::list(dir)?;
     // The number that the next transaction of the log must have; `None` before the first segment.
     let mut next: Option<u64> = None;
     let mut open = None;
@@ -114,6 +115,10 @@ fn replay(disk: &dyn Disk, dir: &Path, state: &mut State) -> Result<u64> {
         let (whole, frames) = segment::read(dir, *first_seq, is_last)?;
         // Segments are removed once everything in them is folded, and a power cut may bring any of them back.
         let gap = next.unwrap_or(1)..*first_seq;
+        if gap.start > gap.end {
+            let why = format!("expected a segment from transaction {} on", gap.start);
+            return Err(segment::damaged(&path, 0, &why));
+        }
         if !gap.is_empty() && first_seq - 1 > folded {
             let from = gap.start.max(folded + 1);
             let why = format!("the transactions {from} to {} are in no file before it", first_seq - 1);

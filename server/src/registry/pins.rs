@@ -4,16 +4,22 @@
 //! about files.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::Registry;
 use super::index::Index;
+use super::published::Published;
 use super::rows::ModelVersion;
 use crate::lake::Pins;
 use crate::limits::PINNED_VERSIONS_PER_MODEL;
 
-impl Pins for Registry {
+/// The pins that follow from the durable rows.
+///
+/// It holds these rows only: a lake that held the registry, which holds the lake, would never be released.
+pub struct RegistryPins(pub(super) Arc<Published>);
+
+impl Pins for RegistryPins {
     fn pinned(&self, table_id: &str) -> Vec<u64> {
-        self.with_index(|index| index.pinned(table_id))
+        self.0.read().index.pinned(table_id)
     }
 }
 

@@ -20,21 +20,24 @@ fn first_seq(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("log-")?.strip_suffix(".bin")?.parse().ok()
 }
 
-/// The segments by their first sequence numbers, ascending. Removes what an interrupted [`write`] left.
-pub fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>> {
-    let mut segments = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|error| named(error, dir))? {
-        let path = entry.map_err(|error| named(error, dir))?.path();
-        match first_seq(&path) {
-            Some(first_seq) => segments.push(first_seq),
-            None if path.extension().is_some_and(|e| e == TEMPORARY) => {
-                disk.remove_file(&path).map_err(|error| named(error, &path))?;
-            }
-            None => {}
-        }
-    }
+/// The segments by their first sequence numbers, ascending.
+pub fn list(dir: &Path) -> Result<Vec<u64>> {
+    let mut segments: Vec<u64> = files(dir)?.iter().filter_map(|path| first_seq(path)).collect();
     segments.sort_unstable();
     Ok(segments)
+}
+
+/// Removes what interrupted [`write`]s left; only while nobody writes.
+pub fn sweep(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    for path in files(dir)?.iter().filter(|path| path.extension().is_some_and(|e| e == TEMPORARY)) {
+        disk.remove_file(path).map_err(|error| named(error, path))?;
+    }
+    Ok(())
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).map_err(|error| named(error, dir))?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(|error| named(error, dir))).collect()
 }
 
 /// Puts a segment with a header and `frames` in place, durable when this returns, replacing one of the same name.

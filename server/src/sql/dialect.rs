@@ -91,10 +91,20 @@ impl From<ParserError> for Error {
                 return Error::exhausted(format!("expected at most {PARSER_DEPTH_MAX} nested expressions, found more"));
             }
         };
-        let mut chars = text.chars();
-        let folded = chars.next().map(|first| first.to_lowercase().chain(chars).collect::<String>());
-        Error::input(folded.unwrap_or_default())
+        Error::input(in_our_words(&text))
     }
+}
+
+/// sqlparser says `Expected: A, found: B at Line: 1, Column: 2`.
+fn in_our_words(text: &str) -> String {
+    let mut said = text.replace("found: EOF", "found the end of the statement");
+    for (theirs, ours) in
+        [("Expected: ", "expected "), (", found: ", ", found "), (" at Line: ", " at line "), (", Column: ", ", column ")]
+    {
+        said = said.replace(theirs, ours);
+    }
+    let mut chars = said.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// A parser over one statement's tokens, with the statement's text beside it.

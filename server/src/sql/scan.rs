@@ -167,6 +167,10 @@ impl Scanner {
         alias: &mut Option<TableAlias>,
         version: &mut Option<TableVersion>,
     ) -> Result<()> {
+        if name.0.len() > 1 {
+            // A catalog that does not exist is said so here; what is left over would be "not found" without a reason.
+            object_ref(name)?;
+        }
         let suffix = version_suffix(name)?;
         let clause = match (version.take(), suffix) {
             (None, None) => return Ok(()),

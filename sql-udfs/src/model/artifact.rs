@@ -9,9 +9,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::evaluator::Evaluator;
 use super::kernel::{Kernel, NativeEvaluator};
+use super::onnx::Model;
 use super::onnx::builder::GraphBuilder;
 use super::onnx::view::{GraphView, malformed};
-use super::onnx::{Entry, Model};
 use super::signature::{ClassLabel, Signature, Task, ValueType};
 use super::{linear, tree};
 use crate::limits::{CLASSES_MAX, FEATURES_MAX};
@@ -31,15 +31,11 @@ pub(crate) fn write(
 ) -> Result<Vec<u8>> {
     let mut graph = GraphBuilder::new(&signature.features);
     kernel.write(signature, &mut graph);
-    let mut model = graph.finish();
     let json = |error: serde_json::Error| Error::internal(error.to_string());
-    let entry = |key: &str, value: String| Entry { key: key.to_owned(), value };
-    model.metadata = vec![
-        entry(ALGORITHM, algorithm.to_owned()),
-        entry(PARAMETERS, serde_json::to_string(&InOrder(parameters)).map_err(json)?),
-        entry(SIGNATURE, serde_json::to_string(signature).map_err(json)?),
-    ];
-    Ok(model.encode_to_bytes())
+    graph.metadata(ALGORITHM, algorithm.to_owned());
+    graph.metadata(PARAMETERS, serde_json::to_string(&InOrder(parameters)).map_err(json)?);
+    graph.metadata(SIGNATURE, serde_json::to_string(signature).map_err(json)?);
+    Ok(graph.finish().encode_to_bytes())
 }
 
 /// Reads an artifact and chooses what evaluates it.
@@ -51,14 +47,13 @@ pub(crate) fn load(artifact: &[u8]) -> Result<Arc<dyn Evaluator>> {
 /// Reads an artifact's signature and kernel.
 pub(crate) fn read(artifact: &[u8]) -> Result<(Signature, Box<dyn Kernel>)> {
     let model = Model::decode_from_bytes(artifact)?;
-    let graph = model.graph.as_ref().ok_or_else(|| malformed("expected a graph, found none".to_owned()))?;
-    let view = GraphView::new(graph)?;
+    let view = GraphView::new(&model)?;
     let is_tree = view.has_operator(tree::OPERATOR);
     let known = if is_tree { tree::OPERATORS } else { linear::OPERATORS };
     if let Some(operator) = view.operator_not_in(known) {
         return Err(Error::unsupported(format!("the operator `{operator}` is not supported by any evaluator")));
     }
-    let signature = read_signature(&model, &view)?;
+    let signature = read_signature(&view)?;
     let kernel: Box<dyn Kernel> = match is_tree {
         true => Box::new(tree::read(&view, &signature)?),
         false => Box::new(linear::read(&view, &signature)?),
@@ -66,8 +61,8 @@ pub(crate) fn read(artifact: &[u8]) -> Result<(Signature, Box<dyn Kernel>)> {
     Ok((signature, kernel))
 }
 
-fn read_signature(model: &Model, view: &GraphView<'_>) -> Result<Signature> {
-    let text = model.metadata_text(SIGNATURE).ok_or_else(|| {
+fn read_signature(view: &GraphView<'_>) -> Result<Signature> {
+    let text = view.metadata_text(SIGNATURE).ok_or_else(|| {
         Error::unsupported(format!("a model without `{SIGNATURE}` in its metadata is not supported"))
             .with_hint("train the model with TRAIN MODEL")
     })?;

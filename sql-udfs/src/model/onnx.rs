@@ -217,9 +217,4 @@ impl Model {
         }
         Model::decode(bytes).map_err(|e| Error::input(format!("expected an ONNX model, found other bytes: {e}")))
     }
-
-    /// The metadata text of that name.
-    pub fn metadata_text(&self, key: &str) -> Option<&str> {
-        self.metadata.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
-    }
 }

@@ -4,7 +4,9 @@
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
 use super::Watch;
+use super::decision_tree::DecisionTree;
 use super::linear_regression::LinearRegression;
+use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::rows::Rows;
 use crate::model::kernel::Kernel;
@@ -12,7 +14,7 @@ use crate::model::signature::{Task, ValueType};
 use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
-pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression];
+pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &LogisticRegression, &DecisionTree];
 
 /// A learning algorithm.
 pub(crate) trait Algorithm: Sync {
@@ -28,8 +30,10 @@ pub(crate) trait Algorithm: Sync {
     /// What it learns for a target of that type, or the types that it expects instead, in words.
     fn task(&self, target: ValueType, parameters: &Parameters) -> std::result::Result<Task, &'static str>;
 
-    /// Puts values in the place of parameters whose default depends on the data.
-    fn settle(&self, _parameters: &mut Parameters, _task: Task) {}
+    /// Puts values in the place of parameters whose default depends on the task, and checks those that do.
+    fn settle(&self, _parameters: &mut Parameters, _task: Task) -> Result<()> {
+        Ok(())
+    }
 
     /// Learns from at least one row; the target is not constant and no feature is missing everywhere.
     fn fit(&self, rows: &Rows, context: &Context<'_>) -> Result<Fitted>;
@@ -77,7 +81,7 @@ pub(super) fn by_name(name: &str) -> Result<&'static dyn Algorithm> {
 pub(super) fn by_target(target: ValueType) -> &'static dyn Algorithm {
     match target {
         ValueType::Double | ValueType::BigInt | ValueType::Date | ValueType::Timestamp => &LinearRegression,
-        ValueType::Boolean | ValueType::Text => &LinearRegression,
+        ValueType::Boolean | ValueType::Text => &LogisticRegression,
     }
 }
 

@@ -11,8 +11,11 @@
 
 pub(crate) mod algorithm;
 mod canonical;
+mod decision_tree;
 mod dense;
 mod linear_regression;
+mod logistic;
+mod logistic_regression;
 mod metrics;
 pub mod parameter;
 mod plan;
@@ -23,6 +26,7 @@ mod standardize;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
+mod tree;
 
 use std::fmt;
 

@@ -43,7 +43,7 @@ impl Plan {
         let task = algorithm
             .task(target.feature.value_type, &parameters)
             .map_err(|expected| wrong_target(&target.feature, algorithm.name(), expected))?;
-        algorithm.settle(&mut parameters, task);
+        algorithm.settle(&mut parameters, task)?;
         let split = split_column(&request.split, schema, &target)?;
         let features = feature_columns(schema, &target, split.as_ref())?;
         Ok(Plan { algorithm, parameters, task, target, features, split })

@@ -49,9 +49,10 @@ impl<'a> Standardized<'a> {
         self.columns.len()
     }
 
-    /// The number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
+    /// Scales to a mean square of one, in place of a length of one.
+    pub fn to_unit_variance(&mut self) {
+        let root = (self.rows as f64).sqrt();
+        self.scales.iter_mut().for_each(|scale| *scale /= root);
     }
 
     /// The weights in the features' own units.

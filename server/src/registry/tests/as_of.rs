@@ -58,7 +58,7 @@ async fn a_recorded_time_and_its_sequence_number_mean_the_same() {
     // A clock that moves 10 microseconds at each look, from 10 on.
     let ticks = AtomicI64::new(0);
     let clock: Clock = Arc::new(move || micros(ticks.fetch_add(10, Ordering::SeqCst) + 10));
-    let registry = Registry::open_on(dir.path(), Arc::new(LocalDisk), target, clock).await.unwrap();
+    let registry = open_at(dir.path(), &target, clock).await;
     put(&registry, vec![finished("r")]).await.unwrap();
     put(&registry, vec![param("r", "k", "1")]).await.unwrap();
     put(&registry, vec![param("r", "k", "2")]).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_time_that_was_answered_stays_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     // A clock that stands still: everything happens in one microsecond.
     let clock: Clock = Arc::new(|| micros(1_000));
-    let registry = Registry::open_on(dir.path(), Arc::new(LocalDisk), MemoryTarget::new(), clock).await.unwrap();
+    let registry = open_at(dir.path(), &MemoryTarget::new(), clock).await;
     let at = SystemAt::Timestamp(micros(1_000));
     let before = shown(&registry, at).await;
     put(&registry, vec![finished("r")]).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_time_that_was_answered_stays_as_it_was() {
 async fn outside_of_the_history_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let clock: Clock = Arc::new(|| micros(1_700_000_000_000_000));
-    let registry = Registry::open_on(dir.path(), Arc::new(LocalDisk), MemoryTarget::new(), clock).await.unwrap();
+    let registry = open_at(dir.path(), &MemoryTarget::new(), clock).await;
     let refused = async |at| {
         let error = registry.rows(SystemTable::Runs, at).await.unwrap_err();
         assert_eq!(error.class(), Class::Input);

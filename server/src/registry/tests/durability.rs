@@ -183,7 +183,7 @@ impl Disk for WatchedDisk {
 async fn open_watched(dir: &Path, target: &Arc<MemoryTarget>) -> (Registry, Arc<Watched>) {
     let watched = Arc::new(Watched::default());
     let disk = Arc::new(WatchedDisk(watched.clone()));
-    (Registry::open_on(dir, disk, target.clone(), Arc::new(Utc::now)).await.unwrap(), watched)
+    (Registry::open_on(dir, disk, target.clone()).await.unwrap(), watched)
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use limn_sql_udfs::model::reference::ModelRef;
 
 use super::*;
 use crate::Class;
-use crate::lake::Pins;
 use crate::limits::PINNED_VERSIONS_PER_MODEL;
 
 #[tokio::test]
@@ -146,9 +145,9 @@ async fn aliased_and_last_versions_pin_the_tables_that_they_read() {
     }
     put(&registry, vec![alias("m", "prod", 2), alias("m", "old", 2)]).await.unwrap();
     put(&registry, vec![finished("unregistered"), input("unregistered", "t", 99)]).await.unwrap();
-    assert_eq!(registry.pinned("t"), [2, 5, 6, 7]);
-    assert_eq!(registry.pinned("another"), [] as [u64; 0]);
+    assert_eq!(registry.pins().pinned("t"), [2, 5, 6, 7]);
+    assert_eq!(registry.pins().pinned("another"), [] as [u64; 0]);
     put(&registry, vec![Row::UnsetAlias { name: "m".into(), alias: "prod".into() }]).await.unwrap();
     put(&registry, vec![Row::UnsetAlias { name: "m".into(), alias: "old".into() }]).await.unwrap();
-    assert_eq!(registry.pinned("t"), [5, 6, 7]);
+    assert_eq!(registry.pins().pinned("t"), [5, 6, 7]);
 }

@@ -17,6 +17,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::transact::Clock;
 use super::*;
 use crate::Error;
 use crate::lake::disk::LocalDisk;
@@ -84,11 +85,15 @@ impl FoldTarget for MemoryTarget {
 }
 
 async fn try_open(dir: &Path, target: &Arc<MemoryTarget>) -> Result<Registry> {
-    Registry::open_on(dir, Arc::new(LocalDisk), target.clone(), Arc::new(Utc::now)).await
+    Registry::open_on(dir, Arc::new(LocalDisk), target.clone()).await
 }
 
 async fn open(dir: &Path, target: &Arc<MemoryTarget>) -> Registry {
     try_open(dir, target).await.unwrap()
+}
+
+async fn open_at(dir: &Path, target: &Arc<MemoryTarget>, clock: Clock) -> Registry {
+    super::open::open(dir, Arc::new(LocalDisk), target.clone(), clock).await.unwrap()
 }
 
 async fn put(registry: &Registry, rows: Vec<Row>) -> Result<()> {

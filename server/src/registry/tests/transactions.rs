@@ -116,13 +116,13 @@ async fn recorded_times_grow_even_where_the_clock_goes_back() {
         let time = time.clone();
         Arc::new(move || micros(time.load(Ordering::SeqCst))) as Clock
     };
-    let registry = Registry::open_on(dir.path(), Arc::new(LocalDisk), target.clone(), clock.clone()).await.unwrap();
+    let registry = open_at(dir.path(), &target, clock.clone()).await;
     for (now, run_id) in [(1_000_005, "a"), (3, "b"), (3, "c")] {
         time.store(now, Ordering::SeqCst);
         put(&registry, vec![finished(run_id)]).await.unwrap();
     }
     drop(registry);
-    let registry = Registry::open_on(dir.path(), Arc::new(LocalDisk), target, clock).await.unwrap();
+    let registry = open_at(dir.path(), &target, clock).await;
     put(&registry, vec![finished("d")]).await.unwrap();
     let batches = registry.rows(SystemTable::Runs, SystemAt::Latest).await.unwrap();
     assert_eq!(stamps(&batches), [(2, 1_000_005), (3, 1_000_006), (4, 1_000_007), (5, 1_000_008)]);

@@ -13,7 +13,10 @@ use crate::model::signature::{Signature, Task};
 
 /// The operators that a linear model may have.
 pub(crate) const OPERATORS: &[&str] =
-    &["Concat", "IsNaN", "Where", "MatMul", "Add", "Neg", "Sigmoid", "Softmax", "ArgMax", "Gather"];
+    &["Concat", "IsNaN", "Where", "MatMul", "Add", "Mul", "Softmax", "ArgMax", "Gather"];
+
+/// By what log-odds are multiplied to become the scores of two classes.
+const HALVES: [f64; 2] = [-0.5, 0.5];
 
 /// Writes the model.
 pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuilder) {
@@ -34,10 +37,11 @@ pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuil
             outputs::declare_prediction(graph, &prediction);
         }
         Link::Logistic => {
-            let second = add(graph, "limn.log_odds");
-            let first = graph.node("Neg", &[&second], vec![], "limn.log_odds_first");
-            let both = graph.node("Concat", &[&first, &second], vec![Attribute::of_int("axis", 1)], "limn.both");
-            let probabilities = graph.node("Sigmoid", &[&both], vec![], PROBABILITIES);
+            // Softmax of minus and plus half the log-odds: unlike `1 - Sigmoid`, it keeps the digits of small probabilities.
+            let log_odds = add(graph, "limn.log_odds");
+            let halves = graph.constant(Tensor::of_doubles(&[1, 2], &HALVES), "limn.halves");
+            let both = graph.node("Mul", &[&log_odds, &halves], vec![], "limn.scores");
+            let probabilities = graph.node("Softmax", &[&both], vec![Attribute::of_int("axis", 1)], PROBABILITIES);
             outputs::declare_classes(graph, signature, &probabilities);
         }
         Link::Softmax => {
@@ -51,18 +55,15 @@ pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuil
 /// Reads what [`write`] writes.
 pub(crate) fn read(view: &GraphView<'_>, signature: &Signature) -> Result<Linear> {
     let scores = outputs::scores(view, signature.task)?;
-    let (sums, link) = match (signature.task, view.operator_of(scores)) {
-        (Task::Regression, _) => (scores, Link::Identity),
-        (Task::Classification, "Sigmoid") => {
-            let [both] = view.inputs_of::<1>(scores, "Sigmoid")?;
-            let [first, second] = view.inputs_of::<2>(both, "Concat")?;
-            let [negated] = view.inputs_of::<1>(first, "Neg")?;
-            match negated == second {
-                true => (second, Link::Logistic),
-                false => return Err(malformed("expected the log-odds of one class to negate the other's".to_owned())),
+    let (sums, link) = match signature.task {
+        Task::Regression => (scores, Link::Identity),
+        Task::Classification => {
+            let [classes] = view.inputs_of::<1>(scores, "Softmax")?;
+            match view.operator_of(classes) {
+                "Mul" => (log_odds(view, classes)?, Link::Logistic),
+                _ => (classes, Link::Softmax),
             }
         }
-        (Task::Classification, _) => (view.inputs_of::<1>(scores, "Softmax")?[0], Link::Softmax),
     };
     let [product, intercepts] = view.inputs_of::<2>(sums, "Add")?;
     let [known, weights] = view.inputs_of::<2>(product, "MatMul")?;
@@ -87,4 +88,13 @@ pub(crate) fn read(view: &GraphView<'_>, signature: &Signature) -> Result<Linear
     }
     let weights = (0..sums_expected).map(|sum| weights.iter().skip(sum).step_by(sums_expected).copied().collect());
     Ok(Linear { weights: weights.collect(), means, intercepts, link })
+}
+
+/// The log-odds of which `value` has the halves.
+fn log_odds<'a>(view: &GraphView<'a>, value: &str) -> Result<&'a str> {
+    let [log_odds, halves] = view.inputs_of::<2>(value, "Mul")?;
+    match view.constant(halves)?.doubles()? == HALVES {
+        true => Ok(log_odds),
+        false => Err(malformed("expected the scores of two classes to be halves of the log-odds".to_owned())),
+    }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::tensor::data_type;
-use super::{Attribute, Dimension, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo};
+use super::{Attribute, Dimension, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo};
 use super::{ML_DOMAIN, PRODUCER, attribute_kind};
 use crate::model::signature::Feature;
 
@@ -24,12 +24,13 @@ const ML_IR_VERSION: i64 = 10;
 pub(crate) struct GraphBuilder {
     names: BTreeSet<String>,
     graph: Graph,
+    metadata: Vec<Entry>,
 }
 
 impl GraphBuilder {
     /// A graph whose inputs are the features, each a column `[N, 1]` of 64-bit floats.
     pub(crate) fn new(features: &[Feature]) -> Self {
-        let mut builder = GraphBuilder { names: BTreeSet::new(), graph: Graph::default() };
+        let mut builder = GraphBuilder { names: BTreeSet::new(), graph: Graph::default(), metadata: Vec::new() };
         builder.graph.name = "model".to_owned();
         for feature in features {
             builder.names.insert(feature.name.clone());
@@ -68,7 +69,12 @@ impl GraphBuilder {
         self.graph.outputs.push(value_info(name, elem_type, width));
     }
 
-    /// The model, without metadata.
+    /// Adds a text by name.
+    pub(crate) fn metadata(&mut self, key: &str, value: String) {
+        self.metadata.push(Entry { key: key.to_owned(), value });
+    }
+
+    /// The model.
     pub(crate) fn finish(self) -> Model {
         let ml = self.graph.nodes.iter().any(|node| node.domain == ML_DOMAIN);
         let mut opset_import = vec![OperatorSet { domain: String::new(), version: OPSET }];
@@ -80,7 +86,7 @@ impl GraphBuilder {
             producer_name: PRODUCER.to_owned(),
             graph: Some(self.graph),
             opset_import,
-            metadata: Vec::new(),
+            metadata: self.metadata,
         }
     }
 

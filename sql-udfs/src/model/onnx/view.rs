@@ -5,21 +5,23 @@
 
 use std::collections::HashMap;
 
-use super::{Attribute, Graph, Node, Tensor};
+use super::{Attribute, Graph, Model, Node, Tensor};
 use crate::{Error, Result};
 
 /// A graph with its values by name.
 #[derive(Debug)]
 pub(crate) struct GraphView<'a> {
+    model: &'a Model,
     graph: &'a Graph,
     producers: HashMap<&'a str, &'a Node>,
     constants: HashMap<&'a str, &'a Tensor>,
 }
 
 impl<'a> GraphView<'a> {
-    /// Indexes a graph; fails where a value is given twice.
-    pub(crate) fn new(graph: &'a Graph) -> Result<Self> {
-        let mut view = GraphView { graph, producers: HashMap::new(), constants: HashMap::new() };
+    /// Indexes a model's graph; fails where there is none or a value is given twice.
+    pub(crate) fn new(model: &'a Model) -> Result<Self> {
+        let graph = model.graph.as_ref().ok_or_else(|| malformed("expected a graph, found none".to_owned()))?;
+        let mut view = GraphView { model, graph, producers: HashMap::new(), constants: HashMap::new() };
         for node in &graph.nodes {
             for output in &node.outputs {
                 if view.producers.insert(output, node).is_some() {
@@ -35,6 +37,11 @@ impl<'a> GraphView<'a> {
             }
         }
         Ok(view)
+    }
+
+    /// The model's metadata text of that name.
+    pub(crate) fn metadata_text(&self, key: &str) -> Option<&'a str> {
+        self.model.metadata.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }
 
     /// The names of the graph's outputs.

@@ -20,6 +20,9 @@ pub(crate) const OPERATOR: &str = "TreeEnsemble";
 /// The operators that a tree may have.
 pub(crate) const OPERATORS: &[&str] = &["Concat", OPERATOR, "Cast", "Squeeze", "ArgMax", "Gather"];
 
+/// The metadata with the training rows of each node. The operator's `nodes_hitrates` cannot have them: ONNX's checker
+/// wants 32-bit floats there, ONNX Runtime wants the type of the thresholds.
+const NODE_ROWS: &str = "limn.node_rows";
 /// `nodes_modes`: the branch for `x <= threshold`.
 const BRANCH_LEQ: u8 = 0;
 /// `aggregate_function`: the sum over trees.
@@ -27,6 +30,8 @@ const SUM: i64 = 1;
 
 /// Writes the tree.
 pub(super) fn write(tree: &Tree, signature: &Signature, graph: &mut GraphBuilder) {
+    let rows: Vec<String> = or_lone(tree.splits()).iter().map(|split| split.rows.to_string()).collect();
+    graph.metadata(NODE_ROWS, rows.join(" "));
     let inputs = graph.concatenated_inputs();
     match signature.task {
         Task::Regression => {
@@ -50,9 +55,9 @@ pub(super) fn write(tree: &Tree, signature: &Signature, graph: &mut GraphBuilder
     }
 }
 
-fn attributes(tree: &Tree, leaf_weights: &[f64]) -> Vec<Attribute> {
-    // The operator needs a node: a tree that is one leaf asks a question whose answer does not matter.
-    let lone = [Split {
+/// The splits, of which the operator needs one: a tree that is one leaf asks a question whose answer does not matter.
+fn or_lone(splits: &[Split]) -> &[Split] {
+    const LONE: &[Split] = &[Split {
         feature: 0,
         threshold: 0.0,
         missing_follows_yes: false,
@@ -60,7 +65,11 @@ fn attributes(tree: &Tree, leaf_weights: &[f64]) -> Vec<Attribute> {
         no: Child::Leaf(0),
         rows: 0,
     }];
-    let splits = if tree.splits().is_empty() { &lone } else { tree.splits() };
+    if splits.is_empty() { LONE } else { splits }
+}
+
+fn attributes(tree: &Tree, leaf_weights: &[f64]) -> Vec<Attribute> {
+    let splits = or_lone(tree.splits());
     let ints = |name: &str, value: &dyn Fn(&Split) -> i64| Attribute::of_ints(name, splits.iter().map(value).collect());
     let number = |child: Child| match child {
         Child::Node(n) | Child::Leaf(n) => n as i64,
@@ -68,7 +77,6 @@ fn attributes(tree: &Tree, leaf_weights: &[f64]) -> Vec<Attribute> {
     let is_leaf = |child: Child| i64::from(matches!(child, Child::Leaf(_)));
     let doubles = |name: &str, values: &[f64]| Attribute::of_tensor(name, Tensor::of_doubles(&[values.len()], values));
     let thresholds: Vec<f64> = splits.iter().map(|split| split.threshold).collect();
-    let rows: Vec<f64> = splits.iter().map(|split| split.rows as f64).collect();
     vec![
         Attribute::of_int("aggregate_function", SUM),
         Attribute::of_ints("leaf_targetids", vec![0; leaf_weights.len()]),
@@ -77,7 +85,6 @@ fn attributes(tree: &Tree, leaf_weights: &[f64]) -> Vec<Attribute> {
         ints("nodes_falseleafs", &|split| is_leaf(split.no)),
         ints("nodes_falsenodeids", &|split| number(split.no)),
         ints("nodes_featureids", &|split| split.feature as i64),
-        doubles("nodes_hitrates", &rows),
         ints("nodes_missing_value_tracks_true", &|split| i64::from(split.missing_follows_yes)),
         Attribute::of_tensor("nodes_modes", Tensor::of_uint8s(&[splits.len()], &vec![BRANCH_LEQ; splits.len()])),
         doubles("nodes_splits", &thresholds),
@@ -126,15 +133,18 @@ fn ensemble(view: &GraphView<'_>, value: &str) -> Result<(Vec<Split>, Vec<f64>)>
         && node.int("post_transform")? == 0
         && node.tensor("nodes_modes")?.uint8s()?.iter().all(|mode| *mode == BRANCH_LEQ)
         && node.ints("leaf_targetids")?.iter().all(|target| *target == 0);
+    let rows = view.metadata_text(NODE_ROWS).unwrap_or_default().split_whitespace().map(str::parse);
+    let rows: Vec<u64> = rows
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|e| malformed(format!("expected whole numbers in `{NODE_ROWS}`: {e}")))?;
     if !one_tree {
         return Err(Error::unsupported(format!("the operator `{OPERATOR}` is supported for one tree of `<=` nodes")));
     }
-    Ok((splits(node)?, node.tensor("leaf_weights")?.doubles()?))
+    Ok((splits(node, &rows)?, node.tensor("leaf_weights")?.doubles()?))
 }
 
-fn splits(node: &Node) -> Result<Vec<Split>> {
+fn splits(node: &Node, rows: &[u64]) -> Result<Vec<Split>> {
     let thresholds = node.tensor("nodes_splits")?.doubles()?;
-    let rows = node.tensor("nodes_hitrates")?.doubles()?;
     let features = node.ints("nodes_featureids")?;
     let missing = node.ints("nodes_missing_value_tracks_true")?;
     let (yes, yes_leaf) = (node.ints("nodes_truenodeids")?, node.ints("nodes_trueleafs")?);
@@ -156,7 +166,7 @@ fn splits(node: &Node) -> Result<Vec<Split>> {
             missing_follows_yes: missing[i] != 0,
             yes: child(yes[i], yes_leaf[i])?,
             no: child(no[i], no_leaf[i])?,
-            rows: rows[i] as u64,
+            rows: rows[i],
         })
     };
     (0..count).map(split).collect()
