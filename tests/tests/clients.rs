@@ -1,4 +1,4 @@
-//! The energy example through stock clients: the Python ADBC driver and the JDBC driver, with the same numbers from each.
+//! The energy example through stock clients, ADBC in Python and JDBC in Java: the same numbers from each.
 //!
 //! It runs on the real demand file where that is, and on generated data of several sites; scikit-learn and ONNX Runtime
 //! check the model on the rows that the server trained on.
@@ -133,9 +133,7 @@ fn check_story(numbers: &Map<String, Value>) -> Outcome {
     ensure(0.0 < first && first < latest, || format!("expected version 0 to have fewer rows: {first} of {latest}"))?;
     let (measured, registered) = (number(numbers, "rmse")?, number(numbers, "registry_rmse")?);
     ensure(close(measured, registered), || format!("the RMSE in SQL is {measured}, the registered one {registered}"))?;
-    for (name, expected) in
-        [("input_version", 1.0), ("model_version", 1.0), ("alias_version", 1.0), ("seed", 42.0)]
-    {
+    for (name, expected) in [("input_version", 1.0), ("model_version", 1.0), ("alias_version", 1.0), ("seed", 42.0)] {
         expect(numbers, name, expected)?;
     }
     ensure(numbers["artifact_sha256"] == numbers["registry_sha256"], || format!("{numbers:?}"))?;

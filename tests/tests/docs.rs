@@ -105,7 +105,10 @@ async fn run_document(document: PathBuf) -> Outcome {
 /// Statements end with `;` at the end of a line; comments before them go with them.
 fn statements(block: &str) -> Vec<String> {
     let parts = block.split(";\n").map(str::trim);
-    parts.filter(|part| part.lines().any(|line| !line.trim().is_empty() && !line.starts_with("--"))).map(Into::into).collect()
+    parts
+        .filter(|part| part.lines().any(|line| !line.trim().is_empty() && !line.starts_with("--")))
+        .map(Into::into)
+        .collect()
 }
 
 impl Guide {

@@ -1,7 +1,7 @@
 //! Every error text that a statement can meet, in one reviewed file: class, text and hint.
 //!
-//! `data/bad_statements.sql` says what is run, in process, in order; `snapshots/` what came. A changed text is a changed
-//! interface: review the difference, then bless it with `cargo bless`.
+//! `data/bad_statements.sql` says what is run, in process, in order; `snapshots/` what came. A changed text is a
+//! changed interface: review the difference, then bless it with `cargo bless`.
 
 use std::fmt::Write as _;
 
@@ -64,5 +64,7 @@ fn well_formed(sql: &str, text: &str) -> Outcome {
     let first = text.chars().next().unwrap_or(' ');
     let capital = first.is_uppercase() && text.chars().nth(1).is_some_and(char::is_lowercase);
     let begins_well = !capital && !first.is_whitespace();
-    ensure(begins_well && !text.ends_with('.') && !text.contains('\n'), || format!("malformed error `{text}` for: {sql}"))
+    ensure(begins_well && !text.ends_with('.') && !text.contains('\n'), || {
+        format!("malformed error `{text}` for: {sql}")
+    })
 }

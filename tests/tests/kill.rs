@@ -1,4 +1,4 @@
-//! SIGKILL in the middle of a load and of a training, then a start: answered statements are there, nothing is half there.
+//! SIGKILL in the middle of a load and of a training, then a start: what was answered is there, nothing is half there.
 //!
 //! What a kill cannot show (bytes that were never fsynced) is tested with a disk of its own, in `crash_*.rs`.
 

@@ -37,7 +37,10 @@ async fn a_start_on_an_existing_directory_answers_soon() -> Outcome {
     server.restart()?;
     let answer = server.connect().await?.value("SELECT n FROM t7").await?;
     let first_answer = started.elapsed();
-    println!("start to first answer on an existing directory: {first_answer:?} (ready after {:?})", server.ready_after());
+    println!(
+        "start to first answer on an existing directory: {first_answer:?} (ready after {:?})",
+        server.ready_after()
+    );
     ensure(answer == "7", || format!("expected 7, found {answer}"))?;
     ensure(first_answer.as_secs_f64() < FIRST_ANSWER_MAX_S, || format!("the first answer took {first_answer:?}"))
 }
