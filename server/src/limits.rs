@@ -19,6 +19,8 @@ pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 /// Rows of a multi-row parameter binding.
 pub const BOUND_ROWS_MAX: usize = 1_000_000;
 
+/// Stack of a worker thread, in bytes: planning recurses, and builds that are not optimised need several times more.
+pub const THREAD_STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Bound parameters of one statement.
 pub const PARAMETERS_MAX: usize = 10_000;
 /// Memory consumers that an out-of-memory error names.
@@ -53,6 +55,8 @@ pub const WIRE_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const WIRE_BATCHES_BUFFERED: usize = 2;
 /// Bytes of the finished result of an effect, which its ticket carries.
 pub const WIRE_EFFECT_RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a ticket: a query's text and parameters travel in it, and some clients take 4 MiB a message.
+pub const WIRE_TICKET_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a drain lets running statements finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -68,12 +72,36 @@ pub const CHECKPOINT_QUEUE_MAX: usize = 1024;
 pub const CSV_INFERENCE_ROWS: usize = 100_000;
 /// Bytes of one field of a CSV file.
 pub const CSV_FIELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Columns of a CSV file.
+pub const CSV_COLUMNS_MAX: usize = 16_384;
+/// Bytes that a scan of a CSV file reads at once.
+pub const CSV_READ_BYTES: usize = 1024 * 1024;
+/// Bytes below which a share of a CSV file is not worth a partition of its own.
+pub const CSV_PARTITION_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Batches of a CSV file that wait between its reader and the query, by partition.
+pub const CSV_BATCHES_BUFFERED: usize = 2;
+/// Characters of a wrong value that an error shows.
+pub const CSV_SHOWN_CHARS_MAX: usize = 64;
 /// Files that one glob may name.
 pub const GLOB_FILES_MAX: usize = 100_000;
+/// Directories below each other that one glob may walk.
+pub const GLOB_DEPTH_MAX: usize = 64;
 /// Rows that `DESCRIBE HISTORY` shows.
 pub const HISTORY_ROWS_MAX: usize = 10_000;
 /// Table states that are kept open, by table and version.
 pub const TABLE_STATES_MAX: usize = 1024;
+/// Versions of one table that are kept open.
+pub const TABLE_STATES_PER_TABLE_MAX: usize = 8;
+/// Bytes of one data file, after which a write begins the next.
+pub const DATA_FILE_BYTES_TARGET: u64 = 128 * 1024 * 1024;
+/// Attempts to lock the data directory before it counts as held.
+pub const LOCK_ATTEMPTS_MAX: usize = 10;
+/// The time between two of them.
+pub const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// Bytes of the name of a schema, table or view.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Commit files of a table that are read at once.
+pub const LOG_READS_CONCURRENT: usize = 16;
 
 // --- registry -----------------------------------------------------------------------------------------------------
 
@@ -83,6 +111,10 @@ pub const REGISTRY_RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const REGISTRY_FOLD_ROWS: u64 = 10_000;
 /// Row versions are folded at the latest this long after they were written.
 pub const REGISTRY_FOLD_INTERVAL: Duration = Duration::from_secs(30);
+/// Row versions that may wait to be folded; beyond it writers are refused until a fold succeeds.
+pub const REGISTRY_UNFOLDED_ROWS_MAX: u64 = 1_000_000;
+/// How long a failed fold waits before the next one.
+pub const REGISTRY_FOLD_RETRY: Duration = Duration::from_secs(5);
 /// Writers that wait for one group commit of the log.
 pub const REGISTRY_QUEUE_MAX: usize = 4096;
 /// Versions of a model, counted from the latest, whose table versions stay pinned.
@@ -98,3 +130,4 @@ pub const MODEL_CACHE_MAX: usize = 1024;
 const _: () = assert!(WIRE_FLIGHT_DATA_BYTES < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(WIRE_EFFECT_RESULT_BYTES_MAX * 4 < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(REGISTRY_RECORD_BYTES_MAX < u32::MAX as usize);
+const _: () = assert!(REGISTRY_FOLD_ROWS < REGISTRY_UNFOLDED_ROWS_MAX);

@@ -1,1 +1,43 @@
-fn main() {}
+//! The binary `limn`: parses the command line, starts logging, dispatches.
+//!
+//! No logic lives here; see `limn_server::command`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use limn_server::config::{Cli, Command};
+use limn_server::limits::THREAD_STACK_BYTES;
+use limn_server::{Error, Result, command, telemetry};
+
+fn main() -> ExitCode {
+    // Two TLS providers are linked in, and rustls panics at its first use unless one is the process's default.
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    match start(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            command::exit_code(error.class())
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(THREAD_STACK_BYTES)
+        .build()
+        .map_err(|error| Error::from(error).context("cannot start the runtime"))?;
+    runtime.block_on(dispatch(cli.command))
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Serve(flags) => {
+            let config = flags.server.resolve()?;
+            telemetry::start_logging(&config.log);
+            command::serve::run(config).await.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Demo(flags) => command::demo::run(flags).await.map(|()| ExitCode::SUCCESS),
+        Command::Sql(flags) => command::sql::run(flags).await,
+    }
+}

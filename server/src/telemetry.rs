@@ -1,1 +1,186 @@
-//! telemetry
+//! Logging, and the server's metrics: one table of names, counters that the edges bump and `/metrics` prints.
+//!
+//! It is below every layer so that any of them may count. It knows nothing of HTTP; it only writes Prometheus text.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::Class;
+
+/// Starts logging to standard error. `filter` follows `tracing_subscriber`'s syntax (`info`, `limn_server=debug`).
+///
+/// Does nothing where a subscriber is set already, as in tests that start several servers.
+pub fn start_logging(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    // A second call is not an error: the first subscriber stays.
+    let _already_set = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The kinds of statements that are counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementKind {
+    /// A statement that reads.
+    Query,
+    /// A statement that changes something.
+    Effect,
+    /// A request that failed before its kind was known.
+    Unknown,
+}
+
+const KINDS: [(StatementKind, &str); 3] =
+    [(StatementKind::Query, "query"), (StatementKind::Effect, "effect"), (StatementKind::Unknown, "unknown")];
+
+/// Every outcome, success first; the order is that of the counters.
+const OUTCOMES: [Option<Class>; 13] = [
+    None,
+    Some(Class::Input),
+    Some(Class::NotFound),
+    Some(Class::AlreadyExists),
+    Some(Class::Unauthenticated),
+    Some(Class::Denied),
+    Some(Class::Unsupported),
+    Some(Class::Exhausted),
+    Some(Class::Cancelled),
+    Some(Class::DeadlineExceeded),
+    Some(Class::Conflict),
+    Some(Class::Unavailable),
+    Some(Class::Internal),
+];
+
+/// The server's counters. Cheap to clone; all clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    statements: [[AtomicU64; OUTCOMES.len()]; KINDS.len()],
+    running: AtomicI64,
+    rows_sent: AtomicU64,
+    bytes_sent: AtomicU64,
+}
+
+impl Metrics {
+    /// Counts a statement as running until the answer is dropped.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        self.counters.running.fetch_add(1, Ordering::Relaxed);
+        Running { counters: Arc::clone(&self.counters) }
+    }
+
+    /// Statements that run now.
+    pub fn running_now(&self) -> i64 {
+        self.counters.running.load(Ordering::Relaxed)
+    }
+
+    /// Counts one finished statement: `None` is success.
+    pub fn finished(&self, kind: StatementKind, outcome: Option<Class>) {
+        let row = KINDS.iter().zip(&self.counters.statements).find(|((known, _), _)| *known == kind);
+        let Some((_, row)) = row else { return };
+        if let Some((_, cell)) = OUTCOMES.iter().zip(row).find(|(known, _)| **known == outcome) {
+            cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts rows and bytes that went to a client.
+    pub fn sent(&self, rows: u64, bytes: u64) {
+        self.counters.rows_sent.fetch_add(rows, Ordering::Relaxed);
+        self.counters.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All metrics in Prometheus's text format,
+    /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
+    pub fn to_prometheus(&self) -> String {
+        let mut text = String::new();
+        head(&mut text, "limn_statements_total", "counter", "Statements that ended, by kind and outcome.");
+        for ((_, kind), row) in KINDS.iter().zip(&self.counters.statements) {
+            for (outcome, cell) in OUTCOMES.iter().zip(row) {
+                let class = outcome.map_or("ok", Class::name);
+                let value = cell.load(Ordering::Relaxed);
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "limn_statements_total{{kind=\"{kind}\",class=\"{class}\"}} {value}");
+            }
+        }
+        let single = [
+            ("limn_statements_running", "gauge", "Statements that run now.", self.running_now().to_string()),
+            (
+                "limn_rows_sent_total",
+                "counter",
+                "Rows sent to clients.",
+                self.counters.rows_sent.load(Ordering::Relaxed).to_string(),
+            ),
+            (
+                "limn_bytes_sent_total",
+                "counter",
+                "Bytes of Arrow data sent to clients.",
+                self.counters.bytes_sent.load(Ordering::Relaxed).to_string(),
+            ),
+        ];
+        for (name, kind, help, value) in single {
+            head(&mut text, name, kind, help);
+            let _ = writeln!(text, "{name} {value}");
+        }
+        text
+    }
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+/// One running statement.
+#[derive(Debug)]
+pub struct Running {
+    counters: Arc<Counters>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.counters.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_show_what_was_counted() {
+        let metrics = Metrics::default();
+        let first = metrics.running();
+        let second = metrics.running();
+        metrics.finished(StatementKind::Query, None);
+        metrics.finished(StatementKind::Query, None);
+        metrics.finished(StatementKind::Effect, Some(Class::Conflict));
+        metrics.sent(3, 70);
+        drop(first);
+        let text = metrics.to_prometheus();
+        for line in [
+            "limn_statements_total{kind=\"query\",class=\"ok\"} 2",
+            "limn_statements_total{kind=\"effect\",class=\"conflict\"} 1",
+            "limn_statements_total{kind=\"effect\",class=\"ok\"} 0",
+            "limn_statements_running 1",
+            "limn_rows_sent_total 3",
+            "limn_bytes_sent_total 70",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no line `{line}` in\n{text}");
+        }
+        drop(second);
+        assert_eq!(metrics.running_now(), 0);
+    }
+
+    #[test]
+    fn every_metric_has_help_and_type() {
+        let text = Metrics::default().to_prometheus();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let name: String = line.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+            assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
+        }
+    }
+}

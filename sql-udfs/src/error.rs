@@ -69,6 +69,14 @@ impl Error {
         Self::new(ErrorClass::Internal, message)
     }
 
+    /// The error of a look-up that failed: `` unknown KIND `NAME`, the nearest is `…` ``.
+    pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(name, known) {
+            Some(nearest) => Self::not_found(format!("unknown {kind} `{name}`, the nearest is `{nearest}`")),
+            None => Self::not_found(format!("unknown {kind} `{name}`")),
+        }
+    }
+
     /// The same error with a remedy.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -90,6 +98,13 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+}
+
+/// The known name that a typing mistake most likely meant: an edit distance of at most a third of its length.
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let measured = known.into_iter().map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
+    let near = measured.filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3 + 1);
+    near.min().map(|(_, candidate)| candidate)
 }
 
 impl fmt::Display for Error {

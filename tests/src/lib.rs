@@ -9,9 +9,11 @@
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
 //! - [`tidy`]: the style gate
+//! - [`crash_disk`]: a disk that loses what was not synced
 //! - [`paths`]: where things lie
 
 pub mod cells;
+pub mod crash_disk;
 pub mod engine;
 mod failure;
 pub mod maven;

@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider, ViewTable};
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
+use datafusion::catalog::information_schema::InformationSchemaProvider;
 use datafusion::common::DataFusionError;
+use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::TableType;
 
 use super::context::StatementContext;
 use super::open::Inner;
 use super::plan;
-use super::{CATALOG, SYSTEM_SCHEMA};
+use super::{CATALOG, INFORMATION_SCHEMA, SYSTEM_SCHEMA};
 use crate::error::unknown;
 use crate::lake::{At, Relation, RelationKind, TableName};
 use crate::limits::VIEW_DEPTH_MAX;
@@ -89,6 +91,9 @@ impl Scope {
         if name.schema == SYSTEM_SCHEMA {
             return self.system_table(name, at).await;
         }
+        if name.schema == INFORMATION_SCHEMA && at == At::Latest {
+            return self.information_schema(&name.table).await;
+        }
         let relation = self.relation(name)?;
         match &relation.kind {
             RelationKind::Table => self.lake_table(&relation, at).await,
@@ -103,6 +108,9 @@ impl Scope {
     /// The relation of that name, or an error that offers the nearest schema or table.
     pub(super) fn relation(&self, name: &TableName) -> Result<Arc<Relation>> {
         let lake = &self.inner.lake;
+        if name.schema == SYSTEM_SCHEMA || name.schema == INFORMATION_SCHEMA {
+            return Err(Error::unsupported(format!("expected a table of the lake, found `{name}`, which is Limn's own")));
+        }
         if lake.relations(&name.schema).is_none() {
             let schemas = super::schema_names(&self.inner);
             return Err(unknown("schema", &name.schema, schemas.iter().map(String::as_str)));
@@ -144,6 +152,14 @@ impl Scope {
         let planned = Box::pin(plan::view(scope, sql)).await;
         let plan = planned.map_err(|error| error.context(format!("view `{}`", relation.name)))?;
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_string()))))
+    }
+
+    async fn information_schema(&self, table: &str) -> Result<Arc<dyn TableProvider>> {
+        let catalogs = Arc::new(StatementCatalogs(Arc::new(self.clone())));
+        match InformationSchemaProvider::new(catalogs).table(table).await? {
+            Some(provider) => Ok(provider),
+            None => Err(unknown("table", &format!("{INFORMATION_SCHEMA}.{table}"), [])),
+        }
     }
 
     async fn system_table(&self, name: &TableName, at: At) -> Result<Arc<dyn TableProvider>> {

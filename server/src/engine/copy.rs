@@ -76,9 +76,15 @@ async fn source(
 ) -> Result<LogicalPlan> {
     let provider = match copy.format {
         FileFormat::Csv => {
+            let mut options = CsvOptions::parse(&copy.options)?;
             // The table's types are what a value is measured by, not what the file looks like.
-            let typed = snapshot.schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone()));
-            open_csv_files(files, CsvOptions::parse(&copy.options)?.with_known_types(typed)).await?
+            if options.header && options.columns.is_empty() {
+                let found = open_csv_files(files.clone(), CsvOptions { all_text: true, ..options.clone() }).await?;
+                let known = |name: &str| snapshot.schema.field_with_name(name).ok();
+                let typed = |name: &String| known(name).map(|field| (name.clone(), field.data_type().clone()));
+                options.columns = found.schema().fields().iter().filter_map(|field| typed(field.name())).collect();
+            }
+            open_csv_files(files, options).await?
         }
         FileFormat::Parquet => match copy.options.first() {
             Some((option, _)) => return Err(Error::input(format!("unknown option `{option}` of Parquet, it has none"))),

@@ -40,7 +40,7 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     };
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
     let registry = Registry::open(directory.path(), options.disk, lake.clone()).await?;
-    lake.set_pins(Arc::new(registry.clone()));
+    lake.set_pins(registry.pins());
     lake.sweep().await?;
     let base = base_state(options.memory_bytes, &directory, &lake)?;
     Ok(Inner { directory, lake, registry, base, models: ModelCache::new() })

@@ -52,7 +52,7 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     let planned = ctx.run(plan::query(scope, *query)).await?;
     let source = plan::bound(planned.plan, parameters)?;
     let analysed = planned.state.optimize(&source)?;
-    new.schema = storage_schema(analysed.schema().as_arrow())?;
+    new.schema = nullable(&storage_schema(analysed.schema().as_arrow())?);
     check(&new)?;
     let write = inner.lake.create_table_as(new, source, &planned.state, notes);
     let written = until_commit(&ctx, &gate, write).await?;
@@ -84,6 +84,12 @@ fn columns(table: &CreateTable) -> Result<SchemaRef> {
         fields.push(Field::new(&column.name, data_type, column.nullable));
     }
     storage_schema(&Schema::new(fields))
+}
+
+/// A query's columns, all of them nullable: that a value happens not to be NULL today is no promise.
+fn nullable(schema: &Schema) -> SchemaRef {
+    let fields: Vec<Field> = schema.fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();
+    Arc::new(Schema::new(fields))
 }
 
 /// What a Delta table's column names cannot hold, as Spark refuses it.

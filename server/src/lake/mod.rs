@@ -8,21 +8,45 @@
 //! - `store`, `upload`: an object store over the data directory whose puts are durable when they return
 //! - `log_store`, `lane`, `commit`: the one commit path: who may commit when, and what is refused
 //! - `table`: a Delta table's states, open at several versions
-//! - `create`, `write`, `rows`, `align`: what a statement does to a table
+//! - `create`, `write`: what a statement does to a table; `definition`, `rows`, `align`, `data_files`: with what
 //! - `snapshot`, `provider`, `history`: what is read of one
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
 //! - `error`: deltalake's errors in our classes
+//! - [`files`]: CSV and Parquet files that SQL reads where they lie; [`types`]: the type table
 
 pub mod directory;
 pub mod disk;
+pub mod files;
+pub mod types;
 
+mod align;
+mod catalog;
+mod checkpoint;
 mod commit;
+mod create;
+mod data_files;
+mod definition;
+mod error;
+mod history;
+mod lane;
+mod log_store;
 mod open;
+mod provider;
+mod relations;
+mod rows;
+mod snapshot;
+mod store;
 mod system_table;
+mod table;
+mod upload;
+mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
@@ -41,8 +65,14 @@ pub struct TableName {
     pub table: String,
 }
 
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
 /// A table or view of the catalog.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Relation {
     /// Its name.
     pub name: TableName,
@@ -55,7 +85,7 @@ pub struct Relation {
 }
 
 /// What a relation is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelationKind {
     /// A Delta table.
     Table,
@@ -81,7 +111,7 @@ pub enum At {
 #[derive(Debug, Clone)]
 pub struct TableSnapshot {
     /// The table.
-    pub relation: Arc<Relation>,
+    pub relation: std::sync::Arc<Relation>,
     /// The version.
     pub version: u64,
     /// The columns, as Arrow types of the type table.

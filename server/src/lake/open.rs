@@ -1,65 +1,248 @@
-//! One open lake. The bodies follow.
+//! An open lake: what its parts share, its background work, and what a crash left behind.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use datafusion::catalog::TableProvider;
-use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::LogicalPlan;
+use tokio::runtime::Handle;
 
+use super::catalog::Catalog;
+use super::checkpoint::Checkpoints;
+use super::directory::DataDirectory;
 use super::disk::Disk;
-use super::*;
-use crate::Result;
+use super::relations::is_id;
+use super::store::Store;
+use super::table::{States, Table};
+use super::{Pins, Relation, RelationKind};
+use crate::limits::CHECKPOINT_INTERVAL_COMMITS;
+use crate::{Error, Result};
 
 /// The lake of one data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Lake {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
 
-// The signatures that the engine relies on.
+struct Inner {
+    directory: DataDirectory,
+    disk: Arc<dyn Disk>,
+    store: Store,
+    catalog: Catalog,
+    states: Arc<States>,
+    /// The tables of the catalog that were used, and the system tables; one entry each, gone with the table.
+    tables: Mutex<HashMap<String, Arc<Table>>>,
+    /// Ids of tables whose files are there and whose names are not yet.
+    creating: Mutex<HashSet<String>>,
+    pins: RwLock<Option<Arc<dyn Pins>>>,
+    checkpoints: Checkpoints,
+    /// Removals that are under way.
+    removals: tokio::sync::watch::Sender<usize>,
+    /// Kept because tables are also given up where no runtime is current.
+    runtime: Handle,
+}
+
 impl Lake {
-    /// The schemas, `main` first by name order; `system` and `information_schema` are not the lake's.
-    pub fn schemas(&self) -> Vec<String> { unimplemented!() }
-    /// All relations of a schema by name; `None` for an unknown schema.
-    pub fn relations(&self, schema: &str) -> Option<Vec<Arc<Relation>>> { let _ = schema; unimplemented!() }
-    /// The relation of that name.
-    pub fn find(&self, name: &TableName) -> Option<Arc<Relation>> { let _ = name; unimplemented!() }
-    /// The relation of that name, or an error that offers the nearest.
-    pub fn relation(&self, name: &TableName) -> Result<Arc<Relation>> { let _ = name; unimplemented!() }
-    /// Creates a schema; `false` where it was there and that is allowed.
-    pub async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<bool> { let _ = (name, if_not_exists); unimplemented!() }
-    /// Drops a schema; with `cascade` all that is in it.
-    pub async fn drop_schema(&self, name: &str, if_exists: bool, cascade: bool) -> Result<bool> { let _ = (name, if_exists, cascade); unimplemented!() }
-    /// Stores a view.
-    pub async fn create_view(&self, name: &TableName, sql: &str, on_existing: OnExisting) -> Result<bool> { let _ = (name, sql, on_existing); unimplemented!() }
-    /// Drops a table (`view` = false) or a view.
-    pub async fn drop_relation(&self, name: &TableName, view: bool, if_exists: bool) -> Result<bool> { let _ = (name, view, if_exists); unimplemented!() }
-    /// Creates an empty table; `false` where it was there and that is allowed.
-    pub async fn create_table(&self, table: NewTable, notes: CommitNotes) -> Result<bool> { let _ = (table, notes); unimplemented!() }
-    /// Creates a table with the rows of `plan`, in one commit. `None` where it was there and that is allowed.
-    pub async fn create_table_as(&self, table: NewTable, plan: LogicalPlan, state: &SessionState, notes: CommitNotes) -> Result<Option<Written>> { let _ = (table, plan, state, notes); unimplemented!() }
-    /// Appends the rows of `plan` (columns in the table's order), or replaces all rows by them.
-    pub async fn insert(&self, name: &TableName, plan: LogicalPlan, overwrite: bool, state: &SessionState, notes: CommitNotes) -> Result<Written> { let _ = (name, plan, overwrite, state, notes); unimplemented!() }
-    /// A table at a point of its history. An error that names the range where the point is outside.
-    pub async fn snapshot(&self, relation: &Arc<Relation>, at: At) -> Result<TableSnapshot> { let _ = (relation, at); unimplemented!() }
-    /// What DataFusion scans.
-    pub async fn provider(&self, snapshot: &TableSnapshot) -> Result<Arc<dyn TableProvider>> { let _ = snapshot; unimplemented!() }
-    /// The commits of a table, newest first.
-    pub async fn history(&self, relation: &Arc<Relation>) -> Result<Vec<Commit>> { let _ = relation; unimplemented!() }
-    /// The version that an application transaction recorded last.
-    pub async fn transaction_version(&self, relation: &Arc<Relation>, app_id: &str) -> Result<Option<i64>> { let _ = (relation, app_id); unimplemented!() }
     /// Opens the lake of a data directory; call it inside a tokio runtime.
-    pub fn open(directory: DataDirectory, disk: Arc<dyn Disk>) -> Result<Lake> { let _ = (directory, disk); unimplemented!() }
+    pub fn open(directory: DataDirectory, disk: Arc<dyn Disk>) -> Result<Lake> {
+        let runtime = Handle::try_current().map_err(|error| Error::internal(error.to_string()))?;
+        let catalog = Catalog::open(&directory, disk.clone())?;
+        let store = Store::new(directory.path(), directory.temporary(), disk.clone())?;
+        Ok(Lake {
+            inner: Arc::new(Inner {
+                directory,
+                disk,
+                store,
+                catalog,
+                states: Arc::default(),
+                tables: Mutex::default(),
+                creating: Mutex::default(),
+                pins: RwLock::default(),
+                checkpoints: Checkpoints::start(&runtime),
+                removals: tokio::sync::watch::Sender::new(0),
+                runtime,
+            }),
+        })
+    }
+
     /// The data directory.
-    pub fn directory(&self) -> &DataDirectory { unimplemented!() }
+    pub fn directory(&self) -> &DataDirectory {
+        &self.inner.directory
+    }
+
     /// Who says which versions must stay readable.
-    pub fn set_pins(&self, pins: Arc<dyn Pins>) { let _ = pins; unimplemented!() }
-    /// Removes what a crash left behind; call it once the pins are set.
-    pub async fn sweep(&self) -> Result<()> { unimplemented!() }
-    /// Waits until background work (checkpoints, removals) has nothing left to do.
-    pub async fn settle(&self) { unimplemented!() }
+    pub fn set_pins(&self, pins: Arc<dyn Pins>) {
+        *self.inner.pins.write().unwrap_or_else(PoisonError::into_inner) = Some(pins);
+    }
+
     /// Makes the lake's store known to an environment that is going to scan its tables.
-    pub fn register_stores(&self, env: &RuntimeEnv) { let _ = env; unimplemented!() }
+    pub fn register_stores(&self, env: &RuntimeEnv) {
+        env.register_object_store(self.inner.store.url(), Arc::new(self.inner.store.clone()));
+    }
+
+    /// Removes the directories of tables that a crash left without a name, unless a version of them is pinned; call it
+    /// once the pins are set.
+    pub async fn sweep(&self) -> Result<()> {
+        self.catalog().settled().await?;
+        let names = self.catalog().names();
+        let known: HashSet<&str> =
+            names.schemas.values().flat_map(|relations| relations.values()).map(|r| r.id.as_str()).collect();
+        for entry in std::fs::read_dir(self.inner.directory.path().join("tables"))? {
+            let name = entry?.file_name();
+            let Some(id) = name.to_str().filter(|name| is_id(name)) else { continue };
+            if !known.contains(id) && !self.is_creating(id) && !self.is_pinned(id) {
+                tracing::info!(table.id = id, "removing a table without a name");
+                self.remove(id.to_string(), None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until background work (checkpoints, removals) has nothing left to do.
+    pub async fn settle(&self) {
+        self.inner.checkpoints.settle().await;
+        // The sender is in `self`, so the wait ends with a count of none.
+        let _ = self.inner.removals.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    /// The table of a relation.
+    pub(super) fn table(&self, relation: &Relation) -> Result<Arc<Table>> {
+        if let RelationKind::View { .. } = relation.kind {
+            return Err(Error::input(format!("`{}` is a view, expected a table", relation.name)));
+        }
+        // Only what has a name is kept, so that the map is no longer than the catalog.
+        let keep = self.still_there(relation).is_ok();
+        self.table_at(&relation.id, table_path(&relation.id), keep)
+    }
+
+    /// The table at a path of the data directory, the same one for everybody where it is kept.
+    pub(super) fn table_at(&self, id: &str, path: String, keep: bool) -> Result<Arc<Table>> {
+        let mut tables = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = tables.get(id) {
+            return Ok(table.clone());
+        }
+        let table = Arc::new(Table::new(&self.inner.store, self.inner.states.clone(), path)?);
+        if keep {
+            tables.insert(id.to_string(), table.clone());
+        }
+        Ok(table)
+    }
+
+    /// Fails where the relation's name is gone or is another relation's.
+    pub(super) fn still_there(&self, relation: &Relation) -> Result<()> {
+        match self.find(&relation.name) {
+            Some(found) if found.id == relation.id => Ok(()),
+            _ => Err(Error::not_found(format!("table `{}` was dropped", relation.name))),
+        }
+    }
+
+    /// A commit made `version`; a checkpoint is asked for every so many.
+    pub(super) fn committed(&self, table: &Arc<Table>, version: u64) {
+        if (version + 1).is_multiple_of(CHECKPOINT_INTERVAL_COMMITS) {
+            self.inner.checkpoints.ask(table.clone(), version);
+        }
+    }
+
+    /// Removes the files of a relation that has no name any more, unless a version of it is pinned.
+    pub(super) fn discard(&self, relation: &Relation) {
+        if let RelationKind::View { .. } = relation.kind {
+            return;
+        }
+        let table = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&relation.id);
+        match self.is_pinned(&relation.id) {
+            true => tracing::info!(table.id = %relation.id, "a dropped table stays on disk: versions of it are pinned"),
+            false => self.remove(relation.id.clone(), table),
+        }
+    }
+
+    /// Removes a table's directory behind the caller, after the writers that have begun.
+    fn remove(&self, id: String, table: Option<Arc<Table>>) {
+        let inner = self.inner.clone();
+        self.inner.removals.send_modify(|count| *count += 1);
+        let done = Removal(self.inner.removals.clone());
+        self.inner.runtime.spawn(async move {
+            let _done = done;
+            let _alone = match &table {
+                Some(table) => Some(table.lane().exclusive().await),
+                None => None,
+            };
+            if let Some(table) = &table {
+                table.forget();
+            }
+            let (disk, path) = (inner.disk.clone(), inner.directory.path().join(table_path(&id)));
+            let removed = tokio::task::spawn_blocking(move || remove_directory(disk.as_ref(), path)).await;
+            match removed {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(table.id = %id, %error, "a table's files stay until the next start"),
+                Err(error) => tracing::warn!(table.id = %id, %error, "a table's files stay until the next start"),
+            }
+        });
+    }
+
+    fn is_creating(&self, id: &str) -> bool {
+        self.inner.creating.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    fn is_pinned(&self, id: &str) -> bool {
+        let pins = self.inner.pins.read().unwrap_or_else(PoisonError::into_inner);
+        pins.as_ref().is_some_and(|pins| !pins.pinned(id).is_empty())
+    }
+}
+
+fn table_path(id: &str) -> String {
+    format!("tables/{id}")
+}
+
+fn remove_directory(disk: &dyn Disk, path: PathBuf) -> io::Result<()> {
+    match disk.remove_dir_all(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    }
+    match path.parent() {
+        Some(parent) => disk.sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// Counts a removal until it has ended, however it ends.
+struct Removal(tokio::sync::watch::Sender<usize>);
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// A table that is being created: its files go where it does not get its name.
+pub(super) struct Creating {
+    lake: Lake,
+    relation: Arc<Relation>,
+    done: bool,
+}
+
+impl Creating {
+    pub fn new(lake: &Lake, relation: Arc<Relation>) -> Self {
+        lake.inner.creating.lock().unwrap_or_else(PoisonError::into_inner).insert(relation.id.clone());
+        Creating { lake: lake.clone(), relation, done: false }
+    }
+
+    /// The table has its name.
+    pub fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Creating {
+    fn drop(&mut self) {
+        // While the catalog's file may have the name, the files stay; the next start knows.
+        if !self.done && self.lake.catalog().is_settled() {
+            self.lake.discard(&self.relation);
+        }
+        self.lake.inner.creating.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.relation.id);
+    }
 }

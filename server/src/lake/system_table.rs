@@ -8,14 +8,25 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::prelude::SessionContext;
+use deltalake_core::kernel::transaction::{CommitBuilder, TableReference};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use serde_json::json;
 
-use super::{CommitNotes, Lake, Written};
-use crate::Result;
+use super::data_files::DataFiles;
+use super::definition::{Definition, normalise};
+use super::provider::TableVersion;
+use super::table::Table;
+use super::{CommitNotes, Lake, NewTable, OnExisting, TableName, Written, commit};
+use crate::{Error, Result};
 
 /// A Delta table of Limn's own. Cheap to clone.
 #[derive(Clone)]
 pub struct SystemTable {
-    _inner: Arc<()>,
+    lake: Lake,
+    name: Arc<str>,
+    table: Arc<Table>,
+    schema: SchemaRef,
 }
 
 impl Lake {
@@ -23,38 +34,122 @@ impl Lake {
     ///
     /// Fails with `Internal` where it exists with other columns.
     pub async fn system_table(&self, name: &str, schema: SchemaRef) -> Result<SystemTable> {
-        let _ = (name, schema);
-        unimplemented!()
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            return Err(Error::internal(format!("`{name}` cannot be the name of a system table")));
+        }
+        let path = format!("system/{name}");
+        // No id of a table has a slash in it.
+        let table = self.table_at(&path, path.clone(), true)?;
+        let schema = normalise(&schema)?;
+        let system = SystemTable { lake: self.clone(), name: name.into(), table, schema };
+        system.create().await?;
+        Ok(system)
     }
 }
 
 impl SystemTable {
-    /// The columns.
+    /// The columns, as tables store them.
     pub fn schema(&self) -> SchemaRef {
-        unimplemented!()
+        self.schema.clone()
     }
 
     /// Appends rows in one commit, which is durable when this returns.
     ///
-    /// Where an application transaction of `notes` was recorded before, nothing is written and `rows` is 0.
+    /// The batches have the table's columns in order. Where an application transaction of `notes` was recorded before,
+    /// nothing is written and `rows` is 0. Rows that were once begun are written even where nobody waits for them.
     pub async fn append(&self, batches: Vec<RecordBatch>, notes: CommitNotes) -> Result<Written> {
-        let _ = (batches, notes);
-        unimplemented!()
+        let batches = batches.iter().map(|batch| self.conform(batch)).collect::<Result<Vec<_>>>()?;
+        let (this, gate) = (self.clone(), notes.gate.clone());
+        commit::run(&gate, async move { commit::retry(&notes.gate, || this.attempt(&batches, &notes)).await }).await
     }
 
     /// The version that an application transaction recorded last.
     pub async fn transaction_version(&self, app_id: &str) -> Result<Option<i64>> {
-        let _ = app_id;
-        unimplemented!()
+        let state = self.table.latest().await?;
+        self.table.transaction_version(&state, app_id).await
     }
 
     /// What DataFusion scans: the latest version.
     pub async fn provider(&self) -> Result<Arc<dyn TableProvider>> {
-        unimplemented!()
+        let state = self.table.latest().await?;
+        Ok(Arc::new(TableVersion::new(&self.table, &state).await?))
     }
 
-    /// All rows of the latest version.
+    /// All rows of the latest version, in the table's types and in no order.
     pub async fn read(&self) -> Result<Vec<RecordBatch>> {
-        unimplemented!()
+        let ctx = SessionContext::new();
+        self.lake.register_stores(&ctx.runtime_env());
+        let batches = ctx.read_table(self.provider().await?)?.collect().await?;
+        batches.iter().map(|batch| self.conform(batch)).collect()
+    }
+
+    async fn create(&self) -> Result<()> {
+        let _alone = self.table.lane().exclusive().await;
+        let exists = self.table.log_store().is_delta_table_location().await.map_err(super::error::delta)?;
+        if exists {
+            return self.check().await;
+        }
+        let definition = Definition::new(NewTable {
+            name: TableName { schema: "system".into(), table: self.name.to_string() },
+            schema: self.schema.clone(),
+            partition_by: Vec::new(),
+            properties: Default::default(),
+            comment: None,
+            on_existing: OnExisting::Fail,
+        })?;
+        let notes = CommitNotes::default();
+        let guarded = self.table.guarded(&notes.gate, None);
+        let builder = definition.builder(guarded.clone()).with_commit_properties(commit::properties(&notes, None));
+        commit::outcome(&guarded, builder.await)?;
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<()> {
+        let stored = normalise(&self.table.latest().await?.snapshot().arrow_schema())?;
+        let columns = |schema: &SchemaRef| -> Vec<_> {
+            schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
+        };
+        match columns(&stored) == columns(&self.schema) {
+            true => Ok(()),
+            false => Err(Error::internal(format!(
+                "system table `{}` has other columns than expected: {stored:?}",
+                self.name
+            ))),
+        }
+    }
+
+    /// The batch in the table's types.
+    fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        if batch.num_columns() != self.schema.fields().len() {
+            return Err(Error::internal(format!(
+                "expected {} columns for system table `{}`, found {}",
+                self.schema.fields().len(),
+                self.name,
+                batch.num_columns()
+            )));
+        }
+        let columns = batch.columns().iter().zip(self.schema.fields());
+        let columns = columns.map(|(column, field)| arrow::compute::cast(column, field.data_type()));
+        Ok(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<Vec<_>, _>>()?)?)
+    }
+
+    async fn attempt(&self, batches: &[RecordBatch], notes: &CommitNotes) -> Result<Written> {
+        let _beside = self.table.lane().shared().await;
+        let before = self.table.latest().await?;
+        if commit::is_done(&self.table, &before, notes).await? {
+            return Ok(Written { rows: 0, version: before.version() });
+        }
+        let guarded = self.table.guarded(&notes.gate, Some(before.version()));
+        let store = self.table.log_store().object_store(None);
+        let files = DataFiles::of_batches(batches.to_vec(), self.schema.clone(), store).await?;
+        let rows = files.rows;
+        let metrics = json!({ "numFiles": files.count(), "numOutputRows": rows });
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let commit = CommitBuilder::from(commit::properties(notes, Some(metrics)))
+            .with_actions(files.into_actions().collect())
+            .build(Some(&before as &dyn TableReference), guarded.clone(), operation);
+        let landed = commit::outcome(&guarded, commit.await)?;
+        self.lake.committed(&self.table, landed.version);
+        Ok(Written { rows, version: landed.version })
     }
 }

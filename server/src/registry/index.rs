@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::rows::{Experiment, Input, Metric, Model, ModelAlias, ModelVersion, Param, Row, Run, RunSource, RunStatus};
 use super::tables::SystemTable;
 use super::version::{Key, Record, Stamp, Version, number};
-use crate::{Error, Result};
+use crate::Result;
 
 /// The current rows. See the module.
 #[derive(Debug, Clone)]
@@ -188,16 +188,25 @@ impl Index {
         self.tables[table.ordinal()].range(bound(first)..bound(&end)).map(|(_, version)| version)
     }
 
+    /// Records that the transaction happened.
+    pub(super) fn advance(&mut self, stamp: Stamp) {
+        if stamp.seq > self.last.seq {
+            self.last = stamp;
+        }
+    }
+
     /// Takes in a row version. Versions of one row come in their order; those of different rows in any.
     pub(super) fn apply(&mut self, version: &Arc<Version>) {
-        if version.stamp.seq > self.last.seq {
-            self.last = version.stamp;
-        }
+        self.advance(version.stamp);
         let table = version.record.table();
         let mut key = version.record.key();
         match &version.record {
             Record::Experiments(row) => {
-                self.experiment_ids.retain(|_, id| *id != row.experiment_id);
+                let before = self.experiment(&row.experiment_id).map(|before| before.name.clone());
+                // Another experiment may have taken over the name in the same transaction.
+                if let Some(name) = before.filter(|name| self.experiment_ids.get(name) == Some(&row.experiment_id)) {
+                    self.experiment_ids.remove(&name);
+                }
                 self.experiment_ids.insert(row.name.clone(), row.experiment_id.clone());
             }
             Record::ModelVersions(row) => {
@@ -225,7 +234,6 @@ impl Index {
 
     /// The model of that name, or an error that offers the nearest.
     pub fn known_model(&self, name: &str) -> Result<&Model> {
-        self.model(name)
-            .ok_or_else(|| crate::error::unknown("model", name, self.models().map(|row| row.name.as_str())))
+        self.model(name).ok_or_else(|| crate::error::unknown("model", name, self.models().map(|row| row.name.as_str())))
     }
 }

@@ -44,8 +44,7 @@ pub mod option {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
         Option::<i64>::deserialize(deserializer)?
             .map(|micros| {
-                super::from_micros(micros)
-                    .ok_or_else(|| serde::de::Error::custom(format!("`{micros}` is not a time")))
+                super::from_micros(micros).ok_or_else(|| serde::de::Error::custom(format!("`{micros}` is not a time")))
             })
             .transpose()
     }

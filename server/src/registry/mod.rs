@@ -6,36 +6,64 @@
 //!
 //! # Layout
 //! - [`rows`]: the rows as Rust types; [`tables`]: the tables and their columns
-//! - `version`, `batches`: row versions, and the same as Arrow
-//! - `index`, `resolve`: the current rows, and what a model reference means
+//! - `version`, `micros`, `exact_double`: row versions and how their values are written
+//! - `batches`, `cells`: the same as Arrow
+//! - `index`, `resolve`, `check`: the current rows, what a model reference means, what a transaction may do
 //! - `frame`, `segment`, `log`: the log: its bytes, its files, its writer
-//! - `transact`: how a transaction becomes durable; `open`: how a registry comes back
+//! - `transact`, `published`: how a transaction becomes durable, and what readers see
+//! - `open`: how a registry comes back
 //! - `fold`, `lake_tables`: from the log into Delta; `as_of`: what the tables said at some point
 //! - `artifacts`: model files by their hash; `pins`: the table versions that models need
 
+mod artifacts;
+mod as_of;
+mod batches;
+mod cells;
+mod check;
 mod exact_double;
+mod fold;
+mod frame;
 mod index;
+mod lake_tables;
+mod log;
 mod micros;
+mod open;
+mod pins;
+mod published;
 mod resolve;
 pub mod rows;
+mod segment;
 pub mod tables;
+mod transact;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
+pub use fold::FoldTarget;
 pub use index::Index;
 pub use rows::{Experiment, Input, Metric, Model, ModelAlias, ModelVersion, Param, Row, Run, RunSource, RunStatus};
 pub use tables::SystemTable;
 
 use std::ops::Deref;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLockReadGuard};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use artifacts::Artifacts;
+use fold::blocking;
+use lake_tables::LakeTables;
+use log::Message;
+use published::{Published, State};
+use transact::Writers;
 
 use crate::Result;
-use crate::lake::Lake;
 use crate::lake::disk::Disk;
+use crate::lake::{Lake, Pins};
 
 /// A point in the registry's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,30 +79,106 @@ pub enum SystemAt {
 /// The registry of one data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
 
-// The signatures that the engine and training rely on; the bodies follow.
+struct Inner {
+    disk: Arc<dyn Disk>,
+    log_dir: PathBuf,
+    artifacts: Artifacts,
+    published: Arc<Published>,
+    writers: Writers,
+    target: Arc<dyn FoldTarget>,
+    /// Held while folding; two folds at once would append the same rows.
+    folding: tokio::sync::Mutex<()>,
+    /// Stops the background task; so does dropping the last clone.
+    stop: CancellationToken,
+    #[expect(dead_code, reason = "held for its drop")]
+    background: DropGuard,
+}
+
 impl Registry {
-    /// Opens `<data_dir>/registry`. TRAIN runs that a dead server left running become `FAILED`.
-    pub async fn open(data_dir: &Path, disk: Arc<dyn Disk>, lake: Lake) -> Result<Registry> { let _ = (data_dir, disk, lake); unimplemented!() }
-    /// Runs `f` on the current index under the writer's lock; the rows that it returns become one atomic, durable
-    /// transaction before this returns.
-    pub async fn transact<T: Send>(&self, f: impl FnOnce(&Index) -> Result<(Vec<Row>, T)> + Send) -> Result<T> { let _ = f; unimplemented!() }
-    /// The current rows. The guard blocks writers: do not hold it across an await (the compiler sees to that).
-    pub fn index(&self) -> impl Deref<Target = Index> { unimplemented!() as std::sync::RwLockReadGuard<'_, Index> }
+    /// Opens `<data_dir>/registry`, reading the folded tables and the log behind them. TRAIN runs that a dead server
+    /// left running become `FAILED`.
+    pub async fn open(data_dir: &Path, disk: Arc<dyn Disk>, lake: Lake) -> Result<Registry> {
+        let tables = Arc::new(LakeTables::open(&lake).await?);
+        Registry::open_on(data_dir, disk, tables).await
+    }
+
+    /// The same with the target of folding given.
+    pub async fn open_on(data_dir: &Path, disk: Arc<dyn Disk>, target: Arc<dyn FoldTarget>) -> Result<Registry> {
+        open::open(data_dir, disk, target, Arc::new(Utc::now)).await
+    }
+
+    /// Runs `f` on the current rows under the writers' lock; the rows that it returns become one atomic, durable
+    /// transaction before this returns. `f` must not ask the registry for anything else.
+    ///
+    /// `Unavailable` means that the log cannot be written; whether this transaction is there shows after a restart.
+    pub async fn transact<T: Send>(&self, f: impl FnOnce(&Index) -> Result<(Vec<Row>, T)> + Send) -> Result<T> {
+        self.inner.writers.transact(&self.inner.published, &self.inner.artifacts, f).await
+    }
+
+    /// The current rows. The guard holds writers up: drop it soon, and before asking the registry for anything else.
+    pub fn index(&self) -> impl Deref<Target = Index> {
+        Current(self.inner.published.read())
+    }
+
     /// Calls `f` on the current rows.
-    pub fn with_index<T>(&self, f: impl FnOnce(&Index) -> T) -> T { f(&self.index()) }
+    pub fn with_index<T>(&self, f: impl FnOnce(&Index) -> T) -> T {
+        f(&self.index())
+    }
+
     /// Stores an artifact under its hash (64 lower-case hex digits), durable when this returns. Idempotent.
-    pub async fn put_artifact(&self, sha256: &str, bytes: &[u8]) -> Result<()> { let _ = (sha256, bytes); unimplemented!() }
+    pub async fn put_artifact(&self, sha256: &str, bytes: &[u8]) -> Result<()> {
+        let (artifacts, sha256, bytes) = (self.inner.artifacts.clone(), sha256.to_string(), bytes.to_vec());
+        blocking(move || artifacts.put(&sha256, &bytes)).await
+    }
+
     /// An artifact by its hash. `Internal`, naming the hash, where the file is missing or damaged.
-    pub async fn artifact(&self, sha256: &str) -> Result<Vec<u8>> { let _ = sha256; unimplemented!() }
+    pub async fn artifact(&self, sha256: &str) -> Result<Vec<u8>> {
+        let (artifacts, sha256) = (self.inner.artifacts.clone(), sha256.to_string());
+        blocking(move || artifacts.read(&sha256)).await
+    }
+
     /// The columns of a system table as SQL sees them.
-    pub fn system_table_schema(table: SystemTable) -> SchemaRef { table.schema() }
+    pub fn system_table_schema(table: SystemTable) -> SchemaRef {
+        table.schema()
+    }
+
     /// The rows of a system table at a point of its history, ordered by key.
-    pub async fn rows(&self, table: SystemTable, at: SystemAt) -> Result<Vec<RecordBatch>> { let _ = (table, at); unimplemented!() }
-    /// Folds what the log has into the Delta tables.
-    pub async fn fold(&self) -> Result<()> { unimplemented!() }
+    pub async fn rows(&self, table: SystemTable, at: SystemAt) -> Result<Vec<RecordBatch>> {
+        self.inner.rows(table, at).await
+    }
+
+    /// Says which table versions registered models need, for [`Lake::set_pins`].
+    pub fn pins(&self) -> Arc<dyn Pins> {
+        Arc::new(pins::RegistryPins(self.inner.published.clone()))
+    }
+
+    /// Folds everything that is durable now into the Delta tables.
+    pub async fn fold(&self) -> Result<()> {
+        self.inner.fold().await
+    }
+
     /// Folds a last time and stops; transactions are refused from here on.
-    pub async fn close(&self) { unimplemented!() }
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        self.inner.writers.close();
+        if let Err(error) = self.inner.fold().await {
+            tracing::warn!(%error, "the registry was closed without folding; its log keeps the rows");
+        }
+        // Where the thread has ended already, it was closed before.
+        drop(self.inner.writers.ask(Message::Stop).await);
+    }
+}
+
+/// A guard of the current rows that shows nothing else.
+struct Current<'a>(RwLockReadGuard<'a, State>);
+
+impl Deref for Current<'_> {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        &self.0.index
+    }
 }

@@ -3,9 +3,11 @@
 //! The statement of Databricks SQL: files that were loaded before are skipped, unless `'force' = 'true'`. It opens no
 //! file.
 
+use datafusion::scalar::ScalarValue;
 use sqlparser::tokenizer::Token;
 
 use super::dialect::Cursor;
+use super::scan::scalar;
 use super::statement::{ObjectRef, Statement, object_ref};
 use crate::error::nearest;
 use crate::{Error, Result};
@@ -20,7 +22,7 @@ pub enum FileFormat {
 }
 
 /// One parsed `COPY INTO`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CopyInto {
     /// The table to load into.
     pub table: ObjectRef,
@@ -29,7 +31,7 @@ pub struct CopyInto {
     /// The files' format.
     pub format: FileFormat,
     /// `FORMAT_OPTIONS`, names folded.
-    pub options: Vec<(String, String)>,
+    pub options: Vec<(String, ScalarValue)>,
     /// Load files again that were loaded before.
     pub force: bool,
 }
@@ -92,7 +94,7 @@ fn guess(path: &str) -> Option<FileFormat> {
 }
 
 /// `('name' = 'value', …)`.
-fn pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>> {
+fn pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, ScalarValue)>> {
     let mut pairs = Vec::new();
     cursor.expect_token(&Token::LParen)?;
     while !cursor.token(&Token::RParen) {
@@ -102,19 +104,16 @@ fn pairs(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>> {
         let name = cursor.name_or_string("an option")?.to_lowercase();
         cursor.expect_token(&Token::Eq)?;
         let value = cursor.literal(&format!("a value for the option `{name}`"))?;
-        let value = match value {
-            sqlparser::ast::Value::SingleQuotedString(text) => text,
-            other => other.to_string(),
-        };
+        let value = scalar(value).ok_or_else(|| cursor.expected(&format!("a value for the option `{name}`")))?;
         pairs.push((name, value));
     }
     Ok(pairs)
 }
 
-fn force_of(options: Vec<(String, String)>) -> Result<bool> {
+fn force_of(options: Vec<(String, ScalarValue)>) -> Result<bool> {
     let mut force = false;
     for (name, value) in options {
-        match (name.as_str(), value.to_lowercase().as_str()) {
+        match (name.as_str(), value.to_string().to_lowercase().as_str()) {
             ("force", "true") => force = true,
             ("force", "false") => force = false,
             ("force", _) => return Err(Error::input(format!("expected true or false for `force`, found `{value}`"))),

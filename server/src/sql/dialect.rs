@@ -3,9 +3,10 @@
 //! sqlparser's generic dialect with table versions turned on, and its parser behind the few calls that our own
 //! statements need. It knows no statement.
 
+use std::any::TypeId;
+
 use sqlparser::ast::{Expr, Ident, ObjectName, Query, UnaryOperator, Value as SqlValue};
-use sqlparser::derive_dialect;
-use sqlparser::dialect::GenericDialect;
+use sqlparser::dialect::{Dialect, GenericDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -13,7 +14,71 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use crate::limits::STATEMENT_BYTES_MAX;
 use crate::{Error, Result};
 
-derive_dialect!(LimnDialect, GenericDialect, preserve_type_id = true, overrides = { supports_table_versioning = true });
+/// The generic dialect with table versions.
+///
+/// sqlparser's own `derive_dialect!` looks for its sources beside the crate that calls it, so it only works inside of
+/// sqlparser; this says the same by hand.
+#[derive(Debug)]
+struct LimnDialect;
+
+/// Answers as the generic dialect does.
+macro_rules! as_generic {
+    ($($method:ident),+ $(,)?) => {
+        $(
+            fn $method(&self) -> bool {
+                GenericDialect.$method()
+            }
+        )+
+    };
+}
+
+impl Dialect for LimnDialect {
+    fn dialect(&self) -> TypeId {
+        GenericDialect.dialect()
+    }
+
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        GenericDialect.is_delimited_identifier_start(ch)
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        GenericDialect.is_identifier_start(ch)
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        GenericDialect.is_identifier_part(ch)
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        true
+    }
+
+    as_generic! {
+        supports_unicode_string_literal, supports_partition_by_after_order_by, supports_array_join_syntax,
+        supports_group_by_expr, supports_group_by_with_modifier, supports_left_associative_joins_without_parens,
+        supports_connect_by, supports_match_recognize, supports_pipe_operator,
+        supports_start_transaction_modifier, supports_window_function_null_treatment_arg,
+        supports_dictionary_syntax, supports_window_clause_named_window_reference,
+        supports_parenthesized_set_variables, supports_select_wildcard_except, support_map_literal_syntax,
+        allow_extract_custom, allow_extract_single_quotes, supports_extract_comma_syntax,
+        supports_create_view_comment_syntax, supports_parens_around_table_factor,
+        supports_values_as_table_factor, supports_create_index_with_clause,
+        supports_explain_with_utility_options, supports_limit_comma, supports_update_order_by,
+        supports_from_first_select, supports_projection_trailing_commas, supports_asc_desc_in_column_definition,
+        supports_try_convert, supports_bitwise_shift_operators, supports_comment_on, supports_load_extension,
+        supports_named_fn_args_with_assignment_operator, supports_struct_literal, supports_empty_projections,
+        supports_nested_comments, supports_multiline_comment_hints, supports_user_host_grantee,
+        supports_string_escape_constant, supports_array_typedef_with_brackets, supports_match_against,
+        supports_set_names, supports_comma_separated_set_assignments, supports_filter_during_aggregation,
+        supports_select_wildcard_exclude, supports_data_type_signed_suffix, supports_interval_options,
+        supports_quote_delimited_string, supports_select_wildcard_replace, supports_select_wildcard_ilike,
+        supports_select_wildcard_rename, supports_optimize_table, supports_install, supports_detach,
+        supports_prewhere, supports_with_fill, supports_limit_by, supports_interpolate, supports_settings,
+        supports_select_format, supports_comment_optimizer_hint, supports_constraint_keyword_without_name,
+        supports_key_column_option, supports_comma_separated_trim, supports_cte_without_as,
+        supports_select_item_multi_column_alias, supports_xml_expressions,
+    }
+}
 
 /// Nested parentheses, subqueries and expressions that the parser follows.
 const PARSER_DEPTH_MAX: usize = 50;
@@ -26,10 +91,20 @@ impl From<ParserError> for Error {
                 return Error::exhausted(format!("expected at most {PARSER_DEPTH_MAX} nested expressions, found more"));
             }
         };
-        let mut chars = text.chars();
-        let folded = chars.next().map(|first| first.to_lowercase().chain(chars).collect::<String>());
-        Error::input(folded.unwrap_or_default())
+        Error::input(in_our_words(&text))
     }
+}
+
+/// sqlparser says `Expected: A, found: B at Line: 1, Column: 2`.
+fn in_our_words(text: &str) -> String {
+    let mut said = text.replace("found: EOF", "found the end of the statement");
+    for (theirs, ours) in
+        [("Expected: ", "expected "), (", found: ", ", found "), (" at Line: ", " at line "), (", Column: ", ", column ")]
+    {
+        said = said.replace(theirs, ours);
+    }
+    let mut chars = said.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// A parser over one statement's tokens, with the statement's text beside it.
@@ -40,7 +115,7 @@ pub struct Cursor<'a> {
 }
 
 /// The one dialect value; parsers borrow it.
-static DIALECT: LimnDialect = LimnDialect {};
+static DIALECT: LimnDialect = LimnDialect;
 
 impl<'a> Cursor<'a> {
     /// Splits `text` into tokens.

@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 
+use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, ObjectName,
     ObjectNamePart, TableAlias, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
@@ -68,8 +69,8 @@ pub struct FileCall {
     pub function: FileFunction,
     /// The path or glob.
     pub path: String,
-    /// Named arguments, names folded, values as text.
-    pub options: Vec<(String, String)>,
+    /// Named arguments, names folded.
+    pub options: Vec<(String, ScalarValue)>,
 }
 
 /// A call of `PREDICT` or `PREDICT_PROBA`; equal calls share one entry.
@@ -166,6 +167,10 @@ impl Scanner {
         alias: &mut Option<TableAlias>,
         version: &mut Option<TableVersion>,
     ) -> Result<()> {
+        if name.0.len() > 1 {
+            // A catalog that does not exist is said so here; what is left over would be "not found" without a reason.
+            object_ref(name)?;
+        }
         let suffix = version_suffix(name)?;
         let clause = match (version.take(), suffix) {
             (None, None) => return Ok(()),
@@ -337,16 +342,28 @@ fn file_function(called: &str) -> Result<Option<FileFunction>> {
     }
 }
 
-fn option_value(called: &str, name: &str, expr: &Expr, operator: &FunctionArgOperator) -> Result<String> {
+fn option_value(called: &str, name: &str, expr: &Expr, operator: &FunctionArgOperator) -> Result<ScalarValue> {
     let arrow = matches!(
         operator,
         FunctionArgOperator::RightArrow | FunctionArgOperator::Equals | FunctionArgOperator::Assignment
     );
-    match (arrow, literal_of(expr)) {
-        (true, Some(Value::SingleQuotedString(text))) => Ok(text),
-        (true, Some(Value::Boolean(value))) => Ok(value.to_string()),
-        (true, Some(Value::Number(digits, _))) => Ok(digits),
-        _ => Err(Error::input(format!("expected a literal for the option `{name}` of `{called}`, found `{expr}`"))),
+    match literal_of(expr).filter(|_| arrow).and_then(scalar) {
+        Some(value) => Ok(value),
+        None => Err(Error::input(format!("expected a literal for the option `{name}` of `{called}`, found `{expr}`"))),
+    }
+}
+
+/// A literal as a value: text, boolean, whole number or other number.
+pub fn scalar(literal: Value) -> Option<ScalarValue> {
+    match literal {
+        Value::SingleQuotedString(text) => Some(ScalarValue::from(text)),
+        Value::Boolean(value) => Some(ScalarValue::from(value)),
+        Value::Number(digits, _) => match digits.parse::<i64>() {
+            Ok(integer) => Some(ScalarValue::from(integer)),
+            Err(_) => digits.parse::<f64>().ok().map(ScalarValue::from),
+        },
+        Value::Null => Some(ScalarValue::Null),
+        _ => None,
     }
 }
 

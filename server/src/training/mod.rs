@@ -18,7 +18,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::Utc;
 use datafusion::execution::memory_pool::MemoryReservation;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::BoxStream;
 use limn_sql_udfs::train::{Request, Trained, sha256_hex, train};
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +94,7 @@ pub fn result_schema() -> Schema {
 /// nothing else has changed.
 pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
     let started = Instant::now();
-    let run = record::begin(registry, &job).await?;
+    let run = record::begin(registry, record::opening(&job)).await?;
     let Job { request, schema, batches, memory, cancel, deadline, .. } = job;
     let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline));
     let learned = learn(request, schema, batches, Arc::clone(&watch)).await;

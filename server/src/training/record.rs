@@ -28,11 +28,20 @@ pub(super) struct Begun {
     alias: Option<String>,
 }
 
-/// Opens the run: `RUNNING`, with what was asked for and every table version that will be read.
-pub(super) async fn begin(registry: &Registry, job: &Job) -> Result<Begun> {
+/// The rows of a run that is about to begin. Apart from [`begin`], because a job's rows cannot be shared by threads.
+pub(super) struct Opening {
+    experiment: String,
+    row: Run,
+    rows: Vec<Row>,
+    model: String,
+    alias: Option<String>,
+}
+
+/// What a job writes down first: `RUNNING`, what was asked for, and every table version that will be read.
+pub(super) fn opening(job: &Job) -> Opening {
     let run_id = uuid::Uuid::new_v4().simple().to_string();
     let experiment = job.experiment.clone().unwrap_or_else(|| DEFAULT_EXPERIMENT.into());
-    let mut row = Run {
+    let row = Run {
         run_id: run_id.clone(),
         experiment_id: String::new(),
         name: job.model.clone(),
@@ -59,6 +68,12 @@ pub(super) async fn begin(registry: &Registry, job: &Job) -> Result<Begun> {
             context: "training".into(),
         })
     }));
+    Opening { experiment, row, rows, model: job.model.clone(), alias: job.alias.clone() }
+}
+
+/// Opens the run.
+pub(super) async fn begin(registry: &Registry, opening: Opening) -> Result<Begun> {
+    let Opening { experiment, mut row, mut rows, model, alias } = opening;
     let row = registry
         .transact(move |index| {
             let (experiment_id, new) = experiment_of(index, &experiment);
@@ -68,7 +83,7 @@ pub(super) async fn begin(registry: &Registry, job: &Job) -> Result<Begun> {
             Ok((rows, row))
         })
         .await?;
-    Ok(Begun { row, model: job.model.clone(), alias: job.alias.clone() })
+    Ok(Begun { row, model, alias })
 }
 
 /// The experiment's id, and its row where it is new.
@@ -174,7 +189,7 @@ fn version_row(begun: &Begun, trained: &Trained, sha256: &str) -> Result<ModelVe
     })
 }
 
-/// Final metrics as a JSON object, in the order in which they were measured.
+/// Final metrics as a JSON object, by name.
 pub(super) fn metrics_json(metrics: &[Measured], wanted: impl Fn(&str) -> bool) -> String {
     let object: serde_json::Map<String, serde_json::Value> = metrics
         .iter()

@@ -17,8 +17,9 @@ pub trait Evaluator: Debug + Send + Sync {
     fn signature(&self) -> &Signature;
 
     /// Predicts one value per row. `features` are in the signature's order and of exactly
-    /// [`super::signature::ValueType::arrow`]'s types, each `rows` long; NULL is a missing value. The result has
-    /// [`Signature::prediction_type`].
+    /// [`super::signature::ValueType::arrow`]'s types (`Float64` in place of `Int64` too, for numbers that are not whole),
+    /// each `rows` long; NULL is a missing value. The result has [`Signature::prediction_type`] and no NULL: linear
+    /// models take the training mean for a missing value, trees the branch that they learned for it.
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 
     /// The probability of each class per row, as [`Signature::probability_type`]; an error for a regressor.
@@ -30,5 +31,5 @@ pub trait Evaluator: Debug + Send + Sync {
 /// Fails with `Unsupported` and the operator's name where no evaluator knows an operator, with `Input` where the bytes
 /// are not a model.
 pub fn load(artifact: &[u8]) -> Result<Arc<dyn Evaluator>> {
-    crate::model::onnx::load(artifact)
+    super::artifact::load(artifact)
 }

@@ -2,14 +2,43 @@
 //!
 //! [`train`] is the whole of it: it finds the algorithm, puts the rows into canonical order, splits, fits, measures on
 //! the held-out rows and writes the artifact. It knows nothing of tables, runs or versions.
+//!
+//! # Layout
+//! - `plan`: a request against a schema, checked; [`parameter`]: what parameters may be
+//! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `target`; `random`: numbers by counter
+//! - `algorithm`: the trait and the table; then a file for each algorithm
+//! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
+
+pub(crate) mod algorithm;
+mod canonical;
+mod decision_tree;
+mod dense;
+mod linear_regression;
+mod logistic;
+mod logistic_regression;
+mod metrics;
+pub mod parameter;
+mod plan;
+mod random;
+pub(crate) mod rows;
+mod split;
+mod standardize;
+pub(crate) mod target;
+#[cfg(test)]
+mod testing;
+mod tree;
 
 use std::fmt;
 
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 
-use crate::Result;
+use self::algorithm::Context;
+use self::plan::Plan;
+use self::rows::Matrices;
+use crate::model::artifact;
 use crate::model::signature::Signature;
+use crate::{Error, Result};
 
 /// A literal of the `USING algorithm (parameter = literal)` list, or the resolved value of a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,16 +145,59 @@ pub struct Trained {
 
 /// Checks everything that can be checked before the query runs: algorithm, parameters, target, split, feature types.
 ///
-/// `schema` is the training query's.
+/// `schema` is the training query's. Fails with `NotFound` for unknown names, with `Input` for wrong types and values.
 pub fn check(request: &Request, schema: &Schema) -> Result<()> {
-    let _ = (request, schema);
-    unimplemented!()
+    Plan::new(request, schema).map(|_| ())
 }
 
 /// Trains on all rows of `batches`, in whatever order and size they come: same rows, same bytes.
+///
+/// NULL and NaN in a feature are missing values, which the model learns to live with; a row with NULL for a target is left
+/// out. Fails with `Input` where the rows cannot be learned from, `Cancelled` and `Exhausted` as `watch` says.
 pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Trained> {
-    let _ = (request, schema, batches, watch);
-    unimplemented!()
+    let plan = Plan::new(request, schema)?;
+    check_batches(schema, &batches)?;
+    let Matrices { train, held_out, classes, dropped } = rows::read(&plan, request, batches, watch)?;
+    let context = Context { parameters: &plan.parameters, classes: classes.len(), watch };
+    let fitted = plan.algorithm.fit(&train, &context)?;
+    watch.progress(FITTED_SHARE);
+    let signature = Signature {
+        task: plan.task,
+        target: plan.target.feature.clone(),
+        features: plan.features.iter().map(|column| column.feature.clone()).collect(),
+        classes,
+    };
+    let parameters = plan.parameters.clone().into_inner();
+    let artifact = artifact::write(fitted.kernel.as_ref(), &signature, plan.algorithm.name(), &parameters)?;
+    // What is measured is what was written: the artifact as any later reader sees it.
+    let (_, kernel) = artifact::read(&artifact)?;
+    let mut metrics = metrics::measure(kernel.as_ref(), &held_out, "", &context)?;
+    metrics.extend(metrics::measure(kernel.as_ref(), &train, "train_", &context)?);
+    let of_fit = fitted.metrics.into_iter().map(|(name, value)| Metric { name: name.to_owned(), value, step: 0 });
+    metrics.extend(of_fit);
+    watch.progress(1.0);
+    Ok(Trained {
+        algorithm: plan.algorithm.name(),
+        parameters,
+        signature,
+        artifact,
+        rows_train: train.len() as u64,
+        rows_held_out: held_out.len() as u64,
+        rows_dropped: dropped as u64,
+        metrics,
+    })
+}
+
+/// How much of a training's progress is over once the model is fitted.
+const FITTED_SHARE: f64 = 0.9;
+
+fn check_batches(schema: &Schema, batches: &[RecordBatch]) -> Result<()> {
+    let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    let expected = types(schema);
+    match batches.iter().map(|batch| types(batch.schema_ref())).find(|found| *found != expected) {
+        Some(found) => Err(Error::internal(format!("expected batches of {expected:?}, found {found:?}"))),
+        None => Ok(()),
+    }
 }
 
 /// SHA-256 of an artifact as 64 lower-case hex digits.

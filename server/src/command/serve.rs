@@ -1,0 +1,218 @@
+//! `limn serve`: binds, opens the engine, serves, drains.
+//!
+//! Both addresses are bound before the data directory is touched, so that a port in use changes nothing; nothing is
+//! accepted before the engine is open. [`Server`] is the same for the demo, the shell and tests.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ServeConfig;
+use crate::engine::{Engine, EngineOptions};
+use crate::http::HttpState;
+use crate::lake::disk::LocalDisk;
+use crate::limits::DRAIN_TIMEOUT;
+use crate::telemetry::Metrics;
+use crate::{Error, Result, flight, http};
+
+/// A running server.
+pub struct Server {
+    flight_addr: SocketAddr,
+    http_addr: SocketAddr,
+    ready_file: Option<PathBuf>,
+    engine: Engine,
+    draining: CancellationToken,
+    flight: JoinHandle<Result<()>>,
+    http: JoinHandle<Result<()>>,
+}
+
+impl Server {
+    /// Starts a server; when this returns, both listeners accept and the ready file is written.
+    ///
+    /// Fails with `Unavailable` where a port is in use or another live server holds the data directory.
+    pub async fn start(config: ServeConfig) -> Result<Self> {
+        if let Some(stale) = config.ready_file.as_deref() {
+            remove_if_there(stale)?;
+        }
+        let (flight_listener, flight_addr) = bind("Flight SQL", config.flight_addr).await?;
+        let (http_listener, http_addr) = bind("HTTP", config.http_addr).await?;
+        let engine = Engine::open(EngineOptions {
+            data_dir: config.data_dir,
+            memory_bytes: config.memory_bytes,
+            disk: Arc::new(LocalDisk),
+        })
+        .await?;
+        let metrics = Metrics::default();
+        let draining = CancellationToken::new();
+        let flight = flight::serve(flight_listener, engine.clone(), metrics.clone(), draining.clone());
+        let http = http::serve(http_listener, HttpState { metrics, draining: draining.clone() });
+        let server = Server {
+            flight_addr,
+            http_addr,
+            ready_file: config.ready_file,
+            engine,
+            draining,
+            flight: tokio::spawn(flight),
+            http: tokio::spawn(http),
+        };
+        server.announce()?;
+        Ok(server)
+    }
+
+    /// Where Flight SQL is served.
+    pub fn flight_addr(&self) -> SocketAddr {
+        self.flight_addr
+    }
+
+    /// Where health and metrics are served.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// The engine behind it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Takes no more statements, lets the running ones finish for a while, and releases the data directory.
+    pub async fn stop(self) -> Result<()> {
+        self.draining.cancel();
+        let both = async { (self.flight.await, self.http.await) };
+        let ended = tokio::time::timeout(DRAIN_TIMEOUT, both).await;
+        self.engine.close().await;
+        if let Some(file) = self.ready_file.as_deref() {
+            remove_if_there(file)?;
+        }
+        match ended {
+            Ok((flight, http)) => joined(flight).and(joined(http)),
+            Err(_elapsed) => {
+                tracing::warn!("statements still ran after {} s of draining; they are stopped", DRAIN_TIMEOUT.as_secs());
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until a listener fails; neither ends by itself otherwise.
+    async fn failed(&mut self) -> Error {
+        let ended = tokio::select! {
+            ended = &mut self.flight => joined(ended),
+            ended = &mut self.http => joined(ended),
+        };
+        ended.err().unwrap_or_else(|| Error::internal("a listener ended without being told to"))
+    }
+
+    fn announce(&self) -> Result<()> {
+        let Some(file) = self.ready_file.as_deref() else { return Ok(()) };
+        let text = json!({ "flight": self.flight_addr.to_string(), "http": self.http_addr.to_string() }).to_string();
+        write_whole(file, &text)
+            .map_err(|error| Error::from(error).context(format!("cannot write the ready file `{}`", file.display())))
+    }
+}
+
+/// Serves until SIGTERM or an interrupt, then drains; a second signal stops at once.
+pub async fn run(config: ServeConfig) -> Result<()> {
+    let data_dir = config.data_dir.clone();
+    let mut server = Server::start(config).await?;
+    eprintln!("limn {} serves `{}`", env!("CARGO_PKG_VERSION"), data_dir.display());
+    eprintln!("  Flight SQL  grpc://{}   try: limn sql --url grpc://{}", server.flight_addr, server.flight_addr);
+    eprintln!("  HTTP        http://{}/health", server.http_addr);
+    tokio::select! {
+        () = stop_signal() => {}
+        error = server.failed() => return Err(error),
+    }
+    eprintln!("limn drains; a second signal stops it at once");
+    tokio::select! {
+        stopped = server.stop() => stopped,
+        () = stop_signal() => Err(Error::cancelled("stopped while draining")),
+    }
+}
+
+/// Waits for SIGTERM or SIGINT. Where no handler can be installed, the default one ends the process.
+pub async fn stop_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn bind(what: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let failed = |error: std::io::Error| {
+        let error_text = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "the port is in use".to_string(),
+            _ => error.to_string(),
+        };
+        Error::unavailable(format!("cannot serve {what} on `{addr}`: {error_text}"))
+            .with_hint("choose another address; port 0 picks a free port")
+    };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+fn joined(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|error| Err(Error::internal(format!("a listener's task failed: {error}"))))
+}
+
+/// Whoever waits for the file sees all of it or none.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    std::fs::write(&beside, text)?;
+    std::fs::rename(&beside, path)
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::from(error).context(format!("cannot remove the ready file `{}`", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Class;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named() {
+        let (_holder, addr) = bind("HTTP", SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let error = bind("Flight SQL", addr).await.unwrap_err();
+        assert_eq!(error.class(), Class::Unavailable);
+        assert_eq!(error.message(), format!("cannot serve Flight SQL on `{addr}`: the port is in use"));
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_leaves_the_data_directory_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let data_dir = parent.path().join("data");
+        let (_holder, addr) = bind("HTTP", SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let config = ServeConfig { http_addr: addr, ..ServeConfig::in_process(data_dir.clone()) };
+        let error = Server::start(config).await.err().unwrap();
+        assert_eq!(error.class(), Class::Unavailable);
+        assert!(!data_dir.exists());
+    }
+
+    #[test]
+    fn the_ready_file_is_whole_and_can_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ready.json");
+        remove_if_there(&file).unwrap();
+        write_whole(&file, "{}").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        remove_if_there(&file).unwrap();
+        assert!(!file.exists());
+    }
+}

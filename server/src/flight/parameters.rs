@@ -1,0 +1,250 @@
+//! Bound parameters: the types that a prepared statement offers, and the rows that a client binds.
+//!
+//! Offered types are those that JDBC can write; bound values may have any type, the engine casts them. It knows nothing
+//! of statements.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::array::{Array, UnionArray};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use arrow::record_batch::RecordBatch;
+use arrow_flight::FlightData;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use bytes::Bytes;
+use datafusion::scalar::ScalarValue;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tonic::Status;
+
+use crate::limits::BOUND_ROWS_MAX;
+use crate::{Error, Result};
+
+/// The schema of the parameters `$1`, `$2`, … as clients see it.
+pub fn parameter_schema(types: &[Option<DataType>]) -> Schema {
+    let fields = types.iter().enumerate().map(|(index, known)| {
+        Field::new(format!("${}", index + 1), known.as_ref().map_or(DataType::Utf8, offered), true)
+    });
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+/// The type to offer for a parameter of type `known`. Java's client writes epoch milliseconds whatever unit it is told,
+/// and binds neither views nor small decimals; a parameter of no known type is text.
+fn offered(known: &DataType) -> DataType {
+    match known {
+        DataType::Null | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Date64 => DataType::Date32,
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
+        DataType::Dictionary(_, values) => offered(values),
+        DataType::RunEndEncoded(_, values) => offered(values.data_type()),
+        other => other.clone(),
+    }
+}
+
+/// The rows that a client bound, in order. Without a column it is no binding at all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Binding {
+    batches: Vec<RecordBatch>,
+}
+
+impl Binding {
+    /// Reads the batches of a `DoPut`, the descriptor message included, to the end of the stream.
+    pub async fn read(messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static) -> Result<Self> {
+        // A first message that only has a descriptor carries no schema, which the decoder would trip over.
+        let with_content = messages.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
+        let mut decoded = FlightRecordBatchStream::new_from_flight_data(with_content.map_err(FlightError::from));
+        let mut binding = Binding::default();
+        let mut rows = 0;
+        while let Some(batch) = decoded.next().await {
+            let batch = batch.map_err(unreadable)?;
+            rows += batch.num_rows();
+            if rows > BOUND_ROWS_MAX {
+                return Err(Error::exhausted(format!("more than {BOUND_ROWS_MAX} rows of parameters are bound"))
+                    .with_hint("load the rows into a table instead"));
+            }
+            if batch.num_columns() > 0 {
+                binding.batches.push(batch);
+            }
+        }
+        Ok(binding)
+    }
+
+    /// Whether nothing is bound.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// An error unless each row has `expected` values.
+    pub fn check(&self, expected: usize) -> Result<()> {
+        let found = self.batches.first().map_or(0, RecordBatch::num_columns);
+        if found == expected {
+            return Ok(());
+        }
+        let plural = if expected == 1 { "" } else { "s" };
+        Err(Error::input(format!("expected {expected} bound parameter{plural}, found {found}")))
+    }
+
+    /// The values of each row. A statement without parameters runs once, so no binding is one empty row.
+    pub fn rows(&self) -> Result<Vec<Vec<ScalarValue>>> {
+        if self.is_empty() {
+            return Ok(vec![Vec::new()]);
+        }
+        let mut rows = Vec::new();
+        for batch in &self.batches {
+            for row in 0..batch.num_rows() {
+                rows.push(batch.columns().iter().map(|column| value(column, row)).collect::<Result<_>>()?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The rows as an Arrow IPC stream, for a ticket; nothing for no binding.
+    pub fn to_ipc(&self) -> Result<Bytes> {
+        match self.batches.first() {
+            None => Ok(Bytes::new()),
+            Some(first) => to_ipc(&first.schema(), &self.batches),
+        }
+    }
+
+    /// The rows that [`Binding::to_ipc`] wrote.
+    pub fn from_ipc(bytes: &Bytes) -> Result<Self> {
+        match bytes.is_empty() {
+            true => Ok(Binding::default()),
+            false => Ok(Binding { batches: from_ipc(bytes)?.1 }),
+        }
+    }
+}
+
+/// Batches as an Arrow IPC stream.
+pub fn to_ipc(schema: &Schema, batches: &[RecordBatch]) -> Result<Bytes> {
+    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    Ok(Bytes::from(writer.into_inner()?))
+}
+
+/// The schema and the batches of an Arrow IPC stream.
+pub fn from_ipc(bytes: &Bytes) -> Result<(Arc<Schema>, Vec<RecordBatch>)> {
+    let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
+    let schema = reader.schema();
+    Ok((schema, reader.collect::<Result<_, _>>()?))
+}
+
+/// One value, taken out of the wrappings in which clients send it (Python's dbapi binds dense unions).
+fn value(column: &Arc<dyn Array>, row: usize) -> Result<ScalarValue> {
+    if let Some(union) = column.as_any().downcast_ref::<UnionArray>() {
+        return value(&union.value(row), 0);
+    }
+    Ok(unwrapped(ScalarValue::try_from_array(column, row)?))
+}
+
+fn unwrapped(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Dictionary(_, inner) | ScalarValue::RunEndEncoded(_, _, inner) => unwrapped(*inner),
+        other => other,
+    }
+}
+
+fn unreadable(error: FlightError) -> Error {
+    match error {
+        FlightError::Arrow(error) => Error::from(error).context("the bound parameters cannot be read"),
+        FlightError::Tonic(status) => Error::input(format!("the bound parameters ended early: {}", status.message())),
+        other => Error::input(format!("the bound parameters cannot be read: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
+    use arrow::buffer::ScalarBuffer;
+    use arrow::datatypes::UnionFields;
+    use arrow_flight::encode::FlightDataEncoderBuilder;
+    use arrow_flight::{FlightDescriptor, SchemaAsIpc};
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "é"]));
+        RecordBatch::try_from_iter(vec![("$1", numbers), ("$2", texts)]).unwrap()
+    }
+
+    fn expected() -> Vec<Vec<ScalarValue>> {
+        vec![
+            vec![ScalarValue::Int64(Some(1)), ScalarValue::from("a")],
+            vec![ScalarValue::Int64(None), ScalarValue::from("é")],
+        ]
+    }
+
+    #[test]
+    fn offered_types_are_those_that_jdbc_writes() {
+        let nanos = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+        let schema = parameter_schema(&[
+            None,
+            Some(nanos),
+            Some(DataType::Time64(TimeUnit::Microsecond)),
+            Some(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8View))),
+            Some(DataType::Int64),
+        ]);
+        let types: Vec<&DataType> = schema.fields().iter().map(|field| field.data_type()).collect();
+        let millis = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+        let time = DataType::Time32(TimeUnit::Millisecond);
+        assert_eq!(types, [&DataType::Utf8, &millis, &time, &DataType::Utf8, &DataType::Int64]);
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["$1", "$2", "$3", "$4", "$5"]);
+        assert!(schema.fields().iter().all(|field| field.is_nullable()));
+    }
+
+    #[tokio::test]
+    async fn rows_are_read_from_the_wire_and_survive_a_ticket() {
+        let descriptor = FlightDescriptor::new_cmd("x");
+        let batches = futures::stream::iter([Ok(batch()), Ok(batch())]);
+        let messages = FlightDataEncoderBuilder::new().with_flight_descriptor(Some(descriptor)).build(batches);
+        let binding = Binding::read(messages.map_err(Status::from)).await.unwrap();
+        binding.check(2).unwrap();
+        let rows = [expected(), expected()].concat();
+        assert_eq!(binding.rows().unwrap(), rows);
+        let again = Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap();
+        assert_eq!(again.rows().unwrap(), rows);
+    }
+
+    #[tokio::test]
+    async fn no_column_is_one_empty_row_however_it_is_sent() {
+        let descriptor_only = FlightData::new().with_descriptor(FlightDescriptor::new_cmd("x"));
+        let mut empty_schema = FlightData::from(SchemaAsIpc::new(&Schema::empty(), &Default::default()));
+        empty_schema.flight_descriptor = Some(FlightDescriptor::new_cmd("x"));
+        for messages in [vec![], vec![descriptor_only], vec![empty_schema]] {
+            let binding = Binding::read(futures::stream::iter(messages.into_iter().map(Ok))).await.unwrap();
+            assert!(binding.is_empty());
+            assert_eq!(binding.rows().unwrap(), vec![Vec::<ScalarValue>::new()]);
+            assert_eq!(Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap(), binding);
+            assert_eq!(binding.check(2).unwrap_err().message(), "expected 2 bound parameters, found 0");
+        }
+    }
+
+    #[test]
+    fn dense_unions_are_unwrapped() {
+        let fields = UnionFields::from_fields(vec![
+            Field::new("i", DataType::Int32, true),
+            Field::new("s", DataType::Utf8, true),
+        ]);
+        let children: Vec<ArrayRef> =
+            vec![Arc::new(Int32Array::from(vec![5, 6])), Arc::new(StringArray::from(vec!["x"]))];
+        let offsets = ScalarBuffer::from(vec![0, 0, 1]);
+        let union = UnionArray::try_new(fields, ScalarBuffer::from(vec![0, 1, 0]), Some(offsets), children).unwrap();
+        let batch = RecordBatch::try_from_iter(vec![("$1", Arc::new(union) as ArrayRef)]).unwrap();
+        let rows = Binding { batches: vec![batch] }.rows().unwrap();
+        let column: Vec<ScalarValue> = rows.into_iter().flatten().collect();
+        let expected = [ScalarValue::Int32(Some(5)), ScalarValue::from("x"), ScalarValue::Int32(Some(6))];
+        assert_eq!(column, expected);
+    }
+}

@@ -1,0 +1,161 @@
+//! Prepared statements: create, bind, run as a query or as an update, close.
+//!
+//! The server keeps text, description and the last binding under a handle, because some clients ignore the handle that
+//! a binding returns. A handle may be used from any connection of its principal, as often as one likes, until it is
+//! closed or nobody used it for a while. How a statement runs is the business of [`statement`](super::statement).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, DoPutPreparedStatementResult,
+};
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use bytes::Bytes;
+use futures::Stream;
+use tonic::Status;
+
+use super::parameters::{Binding, parameter_schema};
+use super::service::Shared;
+use super::session::Caller;
+use super::statement::{self, Asked};
+use super::status::{answer, to_status};
+use super::{columns, info, update};
+use crate::engine::{Description, Kind, Principal};
+use crate::{Error, Result};
+
+/// A statement that a client prepared.
+#[derive(Debug)]
+pub struct Prepared {
+    principal: Principal,
+    sql: String,
+    description: Description,
+    // A plain mutex: it is held to swap the binding, never across an await.
+    binding: Mutex<Binding>,
+}
+
+impl Prepared {
+    fn binding(&self) -> Binding {
+        self.binding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn bind(&self, binding: Binding) {
+        *self.binding.lock().unwrap_or_else(PoisonError::into_inner) = binding;
+    }
+
+    /// What the client was told of the result; a statement with an effect and no rows has none.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+}
+
+/// `CreatePreparedStatement`: describes and executes nothing. An empty result schema says that it is an update.
+pub async fn create(
+    shared: &Shared,
+    caller: &Caller,
+    request: ActionCreatePreparedStatementRequest,
+) -> Result<ActionCreatePreparedStatementResult, Status> {
+    let ctx = caller.statement();
+    let mut counted = shared.statements.begin(&ctx);
+    let created = async {
+        let sql = statement::accept(&request.query)?;
+        let description = statement::describe(shared, &ctx, &sql).await?;
+        let dataset_schema = match description.kind {
+            Kind::Effect => Bytes::new(),
+            Kind::Query | Kind::EffectWithRows => info::schema_bytes(&columns::annotate(&description.schema))?,
+        };
+        let parameter_schema = info::schema_bytes(&parameter_schema(&description.parameters))?;
+        let handle = uuid::Uuid::new_v4().simple().to_string();
+        let principal = caller.principal.clone();
+        let prepared = Prepared { principal, sql, description, binding: Mutex::default() };
+        shared.prepared.insert(handle.clone(), Arc::new(prepared), Instant::now()).map_err(|_| full())?;
+        Ok(ActionCreatePreparedStatementResult {
+            prepared_statement_handle: handle.into(),
+            dataset_schema,
+            parameter_schema,
+        })
+    }
+    .await;
+    let created = counted.ended(created);
+    if created.is_ok() {
+        counted.passed_on();
+    }
+    created.map_err(|error| to_status(&error, &ctx.query_id))
+}
+
+fn full() -> Error {
+    Error::exhausted("the server keeps no more prepared statements").with_hint("close those that are not needed")
+}
+
+/// `ClosePreparedStatement`. A handle that is unknown or has expired is closed already.
+pub fn close(shared: &Shared, request: &ActionClosePreparedStatementRequest) {
+    if let Ok(handle) = std::str::from_utf8(&request.prepared_statement_handle) {
+        shared.prepared.remove(handle);
+    }
+}
+
+/// The statement with this handle.
+pub fn find(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<Arc<Prepared>> {
+    std::str::from_utf8(handle)
+        .ok()
+        .and_then(|handle| shared.prepared.find(handle, Instant::now()))
+        .filter(|prepared| prepared.principal == caller.principal)
+        .ok_or_else(|| {
+            Error::not_found("no prepared statement has this handle; it was closed or has expired")
+                .with_hint("prepare the statement again")
+        })
+}
+
+/// `DoPut` of parameters for a later execution.
+pub async fn bind(
+    shared: &Shared,
+    caller: &Caller,
+    command: CommandPreparedStatementQuery,
+    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> Result<DoPutPreparedStatementResult, Status> {
+    let bound = async {
+        let prepared = find(shared, caller, &command.prepared_statement_handle)?;
+        let binding = Binding::read(messages).await?;
+        binding.check(prepared.description.parameters.len())?;
+        prepared.bind(binding);
+        Ok(())
+    };
+    answer(bound.await)?;
+    Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(command.prepared_statement_handle) })
+}
+
+/// `GetFlightInfo`.
+pub async fn flight_info(
+    shared: &Shared,
+    caller: &Caller,
+    command: &CommandPreparedStatementQuery,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo, Status> {
+    let prepared = answer(find(shared, caller, &command.prepared_statement_handle))?;
+    let promised = match prepared.description.kind {
+        Kind::Effect => None,
+        Kind::Query | Kind::EffectWithRows => Some(Arc::clone(&prepared.description.schema)),
+    };
+    let asked = Asked { sql: prepared.sql.clone(), binding: prepared.binding(), promised };
+    statement::flight_info(shared, caller, asked, descriptor).await
+}
+
+/// `DoPut` of an update: the rows of the stream, or else those bound before.
+pub async fn update(
+    shared: &Shared,
+    caller: &Caller,
+    command: &CommandPreparedStatementUpdate,
+    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> Result<i64, Status> {
+    let prepared = answer(find(shared, caller, &command.prepared_statement_handle))?;
+    let binding = match prepared.description.parameters.is_empty() {
+        // Nothing is wanted, so nothing is read: the sender may be waiting for the answer.
+        true => Binding::default(),
+        false => match answer(Binding::read(messages).await)? {
+            sent if sent.is_empty() => prepared.binding(),
+            sent => sent,
+        },
+    };
+    update::run(shared, caller, &prepared.sql, binding).await
+}

@@ -1,0 +1,250 @@
+//! Statements given as text: `GetFlightInfo` describes a query or runs an effect, `DoGet` runs the query or shows what
+//! the effect answered.
+//!
+//! Prepared statements end here too, with their text and their parameters. An effect is executed in `GetFlightInfo`,
+//! once, because many clients cancel the `DoGet` of a statement that has no rows.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use arrow_flight::{FlightDescriptor, FlightInfo};
+use datafusion::scalar::ScalarValue;
+use futures::{StreamExt, TryStreamExt};
+use tonic::Status;
+
+use super::execution::{self, Statement};
+use super::parameters::{Binding, from_ipc, to_ipc};
+use super::service::Shared;
+use super::session::Caller;
+use super::status::{answer, to_status};
+use super::stream::{self, FlightStream};
+use super::ticket::{EffectTicket, QueryTicket, Ticket};
+use super::{columns, info};
+use crate::engine::{Answer, BatchStream, Description, Engine, Kind, Session, Snapshots, StatementContext};
+use crate::limits::{STATEMENT_BYTES_MAX, WIRE_EFFECT_RESULT_BYTES_MAX};
+use crate::sql::placeholder::number_placeholders;
+use crate::{Error, Result};
+
+/// A statement's text as the engine takes it: bounded, with numbered placeholders.
+pub fn accept(sql: &str) -> Result<String> {
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return Err(Error::exhausted(format!(
+            "the statement has {} bytes, more than {STATEMENT_BYTES_MAX}",
+            sql.len()
+        )));
+    }
+    Ok(number_placeholders(sql).into_owned())
+}
+
+/// What a statement would answer.
+pub async fn describe(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<Description> {
+    let (engine, own, sql) = (shared.engine.clone(), ctx.clone(), sql.to_string());
+    execution::read(ctx, async move { engine.describe(&own, &sql).await }).await
+}
+
+/// A statement that a client asked for, with what it bound.
+#[derive(Debug)]
+pub struct Asked {
+    /// The text, with numbered placeholders.
+    pub sql: String,
+    /// The bound rows.
+    pub binding: Binding,
+    /// The result's schema that the client was promised when it prepared the statement.
+    pub promised: Option<SchemaRef>,
+}
+
+/// `GetFlightInfo`.
+pub async fn flight_info(
+    shared: &Shared,
+    caller: &Caller,
+    asked: Asked,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo, Status> {
+    let ctx = caller.statement();
+    let mut statement = shared.statements.begin(&ctx);
+    let done = planned_or_done(shared, &ctx, &mut statement, asked, descriptor).await;
+    let planned_only = matches!(&done, Ok((Kind::Query, _)));
+    let done = statement.ended(done);
+    if planned_only {
+        statement.passed_on();
+    }
+    done.map(|(_, info)| info).map_err(|error| to_status(&error, &ctx.query_id))
+}
+
+async fn planned_or_done(
+    shared: &Shared,
+    ctx: &StatementContext,
+    statement: &mut Statement,
+    asked: Asked,
+    descriptor: FlightDescriptor,
+) -> Result<(Kind, FlightInfo)> {
+    let description = describe(shared, ctx, &asked.sql).await?;
+    statement.is(description.kind);
+    asked.binding.check(description.parameters.len())?;
+    if asked.promised.is_some_and(|promised| promised != description.schema) {
+        return Err(Error::conflict("the result's columns have changed since the statement was prepared")
+            .with_hint("prepare the statement again"));
+    }
+    let kind = description.kind;
+    let (schema, ticket, affected) = match kind {
+        Kind::Query => (description.schema, query_ticket(ctx, asked.sql, &asked.binding)?, None),
+        Kind::Effect | Kind::EffectWithRows => {
+            let effect = run_effect(&shared.engine, ctx, asked.sql, &asked.binding, kind).await?;
+            let affected = effect.affected;
+            (Arc::clone(&effect.schema), effect_ticket(ctx, &effect)?, affected)
+        }
+    };
+    let info = info::flight_info(descriptor, &columns::annotate(&schema), ticket.encode()?, affected)?;
+    Ok((kind, info))
+}
+
+fn query_ticket(ctx: &StatementContext, sql: String, binding: &Binding) -> Result<Ticket> {
+    let (tables, models) = ctx.snapshots.to_lists();
+    Ok(Ticket::Query(QueryTicket {
+        query_id: ctx.query_id.clone(),
+        sql,
+        parameters: binding.to_ipc()?,
+        schema: ctx.session.schema(),
+        settings: ctx.session.settings(),
+        tables,
+        models,
+    }))
+}
+
+fn effect_ticket(ctx: &StatementContext, effect: &Finished) -> Result<Ticket> {
+    let result = to_ipc(&effect.schema, &effect.batches)?;
+    if result.len() > WIRE_EFFECT_RESULT_BYTES_MAX {
+        return Err(Error::exhausted(format!(
+            "the statement is done, but its result of {} bytes is more than {WIRE_EFFECT_RESULT_BYTES_MAX}",
+            result.len()
+        )));
+    }
+    Ok(Ticket::Effect(EffectTicket { query_id: ctx.query_id.clone(), result }))
+}
+
+/// What effects answered, row of parameters by row.
+#[derive(Debug)]
+pub struct Finished {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    /// Rows changed, all executions together.
+    pub affected: Option<u64>,
+}
+
+/// Runs an effect once for each bound row, to the end.
+pub async fn run_effect(
+    engine: &Engine,
+    ctx: &StatementContext,
+    sql: String,
+    binding: &Binding,
+    kind: Kind,
+) -> Result<Finished> {
+    let rows = binding.rows()?;
+    if kind == Kind::EffectWithRows && rows.len() != 1 {
+        return Err(Error::input(format!("expected one row of parameters for this statement, found {}", rows.len()))
+            .with_hint("run the statement once for each row"));
+    }
+    let (engine, own) = (engine.clone(), ctx.clone());
+    execution::change(ctx, async move {
+        let mut all = Finished { schema: Arc::new(arrow::datatypes::Schema::empty()), batches: vec![], affected: None };
+        let several = rows.len() > 1;
+        for (index, row) in rows.iter().enumerate() {
+            let done = run_once(&engine, &own, &sql, row).await;
+            let done = if several { done.map_err(|error| at_row(error, index)) } else { done };
+            let one = done?;
+            all.schema = one.schema;
+            all.batches.extend(one.batches);
+            all.affected = match (all.affected, one.affected) {
+                (Some(sum), Some(more)) => Some(sum.saturating_add(more)),
+                (sum, more) => more.or(sum),
+            };
+        }
+        // Binding no rows at all changes nothing, which is a number too.
+        all.affected = all.affected.or(rows.is_empty().then_some(0));
+        Ok(all)
+    })
+    .await
+}
+
+/// One execution sees the newest versions, those that the rows before it made included.
+async fn run_once(engine: &Engine, ctx: &StatementContext, sql: &str, row: &[ScalarValue]) -> Result<Finished> {
+    let ctx = StatementContext { snapshots: Snapshots::default(), ..ctx.clone() };
+    ctx.check()?;
+    let Answer { schema, batches, affected } = engine.execute(&ctx, sql, row).await?;
+    Ok(Finished { schema, batches: batches.try_collect().await?, affected })
+}
+
+fn at_row(error: Error, index: usize) -> Error {
+    let error = error.context(format!("row {} of the bound parameters", index + 1));
+    match (index, error.hint()) {
+        (0, _) | (_, Some(_)) => error,
+        _ => error.with_hint("the rows before it have been executed"),
+    }
+}
+
+/// `DoGet` with the handle of a statement's ticket.
+pub async fn do_get(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<FlightStream, Status> {
+    match answer(Ticket::decode(handle))? {
+        Ticket::Effect(effect) => {
+            let (schema, batches) = answer(from_ipc(&effect.result))?;
+            Ok(stream::finished(columns::annotate(&schema), batches))
+        }
+        Ticket::Query(query) => run_query(shared, caller, query).await,
+    }
+}
+
+async fn run_query(shared: &Shared, caller: &Caller, query: QueryTicket) -> Result<FlightStream, Status> {
+    let ctx = as_planned(caller, &query);
+    let mut statement = shared.statements.begin(&ctx);
+    statement.is(Kind::Query);
+    let begun = start_query(shared, &ctx, query).await;
+    match begun {
+        Ok((schema, batches)) => {
+            Ok(stream::running(ctx, statement, columns::annotate(&schema), batches))
+        }
+        Err(error) => {
+            let status = to_status(&error, &ctx.query_id);
+            let _counted: Result<()> = statement.ended(Err(error));
+            Err(status)
+        }
+    }
+}
+
+/// The context in which the query was described: its session and its versions, whatever happened since.
+fn as_planned(caller: &Caller, query: &QueryTicket) -> StatementContext {
+    let mut session = Session::new();
+    session.id = caller.session.id.clone();
+    session.set_schema(&query.schema);
+    for (name, value) in &query.settings {
+        session.set(name, Some(value.clone()));
+    }
+    let mut ctx = caller.statement();
+    ctx.session = Arc::new(session);
+    ctx.query_id = query.query_id.clone();
+    ctx.snapshots = Snapshots::from_lists(query.tables.clone(), query.models.clone());
+    ctx
+}
+
+/// Runs the query for each bound row; the result is one after the other.
+async fn start_query(
+    shared: &Shared,
+    ctx: &StatementContext,
+    query: QueryTicket,
+) -> Result<(SchemaRef, BatchStream)> {
+    let mut rows = Binding::from_ipc(&query.parameters)?.rows()?.into_iter();
+    let Some(first) = rows.next() else {
+        let description = describe(shared, ctx, &query.sql).await?;
+        return Ok((description.schema, futures::stream::empty().boxed()));
+    };
+    let run = {
+        let (engine, ctx, sql) = (shared.engine.clone(), ctx.clone(), query.sql);
+        move |row: Vec<ScalarValue>| {
+            let (engine, ctx, sql) = (engine.clone(), ctx.clone(), sql.clone());
+            async move { engine.execute(&ctx, &sql, &row).await }
+        }
+    };
+    let Answer { schema, batches, .. } = execution::read(ctx, run(first)).await?;
+    let rest = futures::stream::iter(rows).then(run).map_ok(|answer| answer.batches).try_flatten();
+    Ok((schema, batches.chain(rest).boxed()))
+}

@@ -1,0 +1,212 @@
+//! A stream of batches as the messages of a `DoGet`.
+//!
+//! The engine runs ahead of a slow reader by a few batches, in a task of its own, where a panic becomes an error: a
+//! stream that just ended would pass for a complete result. The schema is always sent, also before no rows. A client
+//! that drops the stream cancels the statement. Whole results are never buffered.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use arrow_flight::FlightData;
+use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
+use arrow_flight::error::FlightError;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::DropGuard;
+use tonic::Status;
+
+use super::execution::{self, Statement};
+use super::status::to_status;
+use crate::engine::{BatchStream, StatementContext};
+use crate::limits::{WIRE_BATCHES_BUFFERED, WIRE_FLIGHT_DATA_BYTES, WIRE_MESSAGE_BYTES_MAX};
+use crate::{Error, Result};
+
+/// What every `DoGet` answers.
+pub type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send + 'static>>;
+
+/// The messages of a running statement.
+pub fn running(ctx: StatementContext, statement: Statement, schema: SchemaRef, batches: BatchStream) -> FlightStream {
+    let (sender, receiver) = mpsc::channel(WIRE_BATCHES_BUFFERED);
+    tokio::spawn(pump(ctx.clone(), statement, batches, sender));
+    let query_id = ctx.query_id.clone();
+    let results = ReceiverStream::new(receiver)
+        .map_err(move |error| FlightError::from(to_status(&error, &query_id)));
+    Box::pin(UntilDropped { messages: encode(schema, results), _cancel: ctx.cancel.drop_guard() })
+}
+
+/// The messages of a result that is there already.
+pub fn finished(schema: SchemaRef, batches: Vec<RecordBatch>) -> FlightStream {
+    let results = futures::stream::iter(batches.into_iter().map(Ok));
+    Box::pin(encode(schema, results).map_err(Status::from).and_then(|data| std::future::ready(within_limit(data))))
+}
+
+fn encode(
+    schema: SchemaRef,
+    batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
+) -> FlightDataEncoder {
+    FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        .with_max_flight_data_size(WIRE_FLIGHT_DATA_BYTES)
+        .build(batches)
+}
+
+/// Moves batches from the engine to the wire until either has had enough.
+async fn pump(
+    ctx: StatementContext,
+    mut statement: Statement,
+    mut batches: BatchStream,
+    sender: mpsc::Sender<Result<RecordBatch>>,
+) {
+    let ended = execution::catch(async {
+        loop {
+            let next = async { batches.next().await.transpose() };
+            let Some(batch) = ctx.run(next).await? else { return Ok(()) };
+            let bytes = u64::try_from(batch.get_array_memory_size()).unwrap_or(u64::MAX);
+            statement.sent(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX), bytes);
+            if sender.send(Ok(batch)).await.is_err() {
+                return Err(Error::cancelled("the client went away"));
+            }
+        }
+    })
+    .await;
+    if let Err(error) = statement.ended(ended) {
+        // Where the receiver is gone, nobody is left to be told.
+        let _ = sender.send(Err(error)).await;
+    }
+}
+
+/// One row can be larger than any message may be; splitting batches does not help it.
+fn within_limit(data: FlightData) -> Result<FlightData, Status> {
+    let bytes = data.data_body.len();
+    if bytes <= WIRE_MESSAGE_BYTES_MAX {
+        return Ok(data);
+    }
+    let error = Error::exhausted(format!("a message of {bytes} bytes is more than {WIRE_MESSAGE_BYTES_MAX}"))
+        .with_hint("a single row may be too large; select fewer columns or parts of long values");
+    Err(to_status(&error, ""))
+}
+
+/// A stream of messages that cancels its statement when it is dropped, read to the end or not.
+struct UntilDropped {
+    messages: FlightDataEncoder,
+    _cancel: DropGuard,
+}
+
+impl Stream for UntilDropped {
+    type Item = Result<FlightData, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.messages.poll_next_unpin(cx).map(|next| next.map(|data| within_limit(data.map_err(Status::from)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow_flight::decode::FlightRecordBatchStream;
+    use tonic::Code;
+
+    use super::super::execution::Statements;
+    use super::*;
+    use crate::engine::{Principal, Session};
+    use crate::telemetry::Metrics;
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
+    }
+
+    fn numbers(from: i64, to: i64) -> RecordBatch {
+        RecordBatch::try_new(schema(), vec![Arc::new(Int64Array::from_iter_values(from..to))]).unwrap()
+    }
+
+    struct Fixture {
+        ctx: StatementContext,
+        metrics: Metrics,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let ctx = StatementContext::new(Principal::anonymous(), Arc::new(Session::new()));
+            Fixture { ctx, metrics: Metrics::default() }
+        }
+
+        fn run(&self, batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> FlightStream {
+            let statement = Statements::new(self.metrics.clone()).begin(&self.ctx);
+            running(self.ctx.clone(), statement, schema(), Box::pin(batches))
+        }
+    }
+
+    #[tokio::test]
+    async fn no_rows_still_send_the_schema() {
+        let fixture = Fixture::new();
+        for messages in [fixture.run(futures::stream::empty()), finished(schema(), vec![])] {
+            let all: Vec<FlightData> = messages.try_collect().await.unwrap();
+            assert_eq!(all.len(), 1);
+            assert_eq!(&Schema::try_from(&all[0]).unwrap(), schema().as_ref());
+        }
+    }
+
+    #[tokio::test]
+    async fn batches_arrive_in_order() {
+        let fixture = Fixture::new();
+        let batches = futures::stream::iter((0..10).map(|i| Ok(numbers(i * 10, i * 10 + 10))));
+        let messages = fixture.run(batches).map_err(FlightError::from);
+        let read: Vec<RecordBatch> =
+            FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await.unwrap();
+        assert_eq!(arrow::compute::concat_batches(&schema(), &read).unwrap(), numbers(0, 100));
+    }
+
+    #[tokio::test]
+    async fn large_batches_are_split_below_the_smallest_client() {
+        let text = "x".repeat(1000);
+        let column: ArrayRef = Arc::new(StringArray::from_iter_values((0..20_000).map(|_| text.as_str())));
+        let batch = RecordBatch::try_from_iter(vec![("s", column)]).unwrap();
+        let messages: Vec<FlightData> = finished(batch.schema(), vec![batch]).try_collect().await.unwrap();
+        assert!(messages.len() > 5);
+        assert!(messages.iter().all(|data| data.data_body.len() < 4 * 1024 * 1024));
+    }
+
+    #[tokio::test]
+    async fn dropping_the_stream_cancels_the_statement() {
+        let fixture = Fixture::new();
+        let mut messages = fixture.run(futures::stream::pending());
+        assert!(messages.next().await.is_some(), "the schema comes first");
+        assert!(!fixture.ctx.cancel.is_cancelled());
+        drop(messages);
+        assert!(fixture.ctx.cancel.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn an_error_or_a_panic_never_looks_like_the_end() {
+        let fixture = Fixture::new();
+        let failing = futures::stream::iter([Ok(numbers(0, 1)), Err(Error::conflict("lost"))]);
+        let all: Vec<_> = fixture.run(failing).collect().await;
+        assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Aborted);
+        let panicking = futures::stream::once(async { panic!("boom") });
+        let all: Vec<_> = fixture.run(panicking).collect().await;
+        assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_statement_ends_in_cancelled() {
+        let fixture = Fixture::new();
+        let messages = fixture.run(futures::stream::pending());
+        fixture.ctx.cancel.cancel();
+        let all: Vec<_> = messages.collect().await;
+        assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_passed_deadline_ends_in_deadline_exceeded() {
+        let mut fixture = Fixture::new();
+        fixture.ctx.deadline = Some(std::time::Instant::now());
+        let all: Vec<_> = fixture.run(futures::stream::pending()).collect().await;
+        assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::DeadlineExceeded);
+    }
+}

@@ -1,0 +1,71 @@
+//! Checkpoints, written behind the commits that make them due.
+//!
+//! One task writes them one after the other. Its failures are logged and nothing else: a checkpoint only makes reading
+//! faster, and a commit that landed has succeeded. Old log files are not removed yet: which of them pinned versions
+//! need is to be known first.
+
+use std::sync::Arc;
+
+use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use super::table::Table;
+use crate::limits::CHECKPOINT_QUEUE_MAX;
+
+/// The queue of checkpoints that are due.
+#[derive(Debug)]
+pub struct Checkpoints {
+    queue: mpsc::Sender<Due>,
+    /// How many are queued or under way.
+    pending: watch::Sender<usize>,
+}
+
+struct Due {
+    table: Arc<Table>,
+    version: u64,
+}
+
+impl Checkpoints {
+    /// Starts the task; it ends when the queue is dropped.
+    pub fn start(runtime: &Handle) -> Self {
+        let (queue, due) = mpsc::channel(CHECKPOINT_QUEUE_MAX);
+        let pending = watch::Sender::new(0);
+        runtime.spawn(write_all(due, pending.clone()));
+        Checkpoints { queue, pending }
+    }
+
+    /// Asks for a checkpoint of a version. Where too many wait, a later commit asks again.
+    pub fn ask(&self, table: Arc<Table>, version: u64) {
+        self.pending.send_modify(|count| *count += 1);
+        if self.queue.try_send(Due { table, version }).is_err() {
+            self.pending.send_modify(|count| *count -= 1);
+            tracing::debug!(version, "no room for a checkpoint");
+        }
+    }
+
+    /// Waits until none is queued or under way.
+    pub async fn settle(&self) {
+        // The sender is in `self`, so the wait ends with a count of none.
+        let _ = self.pending.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+async fn write_all(mut due: mpsc::Receiver<Due>, pending: watch::Sender<usize>) {
+    while let Some(Due { table, version }) = due.recv().await {
+        // In a task of its own, so that a panic below costs this checkpoint and not all later ones.
+        let path = table.path().to_string();
+        match tokio::spawn(async move { write(&table, version).await }).await {
+            Ok(Ok(())) => tracing::debug!(table.path = %path, version, "checkpoint written"),
+            Ok(Err(error)) => tracing::warn!(table.path = %path, version, %error, "no checkpoint"),
+            Err(error) => tracing::warn!(table.path = %path, version, %error, "no checkpoint"),
+        }
+        pending.send_modify(|count| *count -= 1);
+    }
+}
+
+async fn write(table: &Table, version: u64) -> Result<(), DeltaTableError> {
+    let mut delta = DeltaTable::new(table.log_store().clone());
+    delta.load_version(version).await?;
+    checkpoints::create_checkpoint(&delta, None).await
+}

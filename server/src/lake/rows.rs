@@ -1,0 +1,121 @@
+//! The rows that a statement writes, on their way from its plan into a table's files.
+//!
+//! The statement's own planner plans them, in its own session; what reaches deltalake is a source of finished rows, so
+//! that neither needs to know the other's plan nodes. On the way, a NULL where the table has none is an error that
+//! names the column, and an error of the query keeps its class, which deltalake would turn into a text.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::Array;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
+
+use super::align::align;
+use crate::{Error, Result};
+
+/// Rows that are ready to be computed, in the types and with the nullability of a table.
+#[derive(Clone)]
+pub struct Rows {
+    plan: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    /// How the table is called in errors.
+    table: Arc<str>,
+    /// The first error of the rows themselves.
+    failure: Arc<Mutex<Option<Error>>>,
+}
+
+impl Rows {
+    /// Plans the rows of `plan`, whose columns are in the order of `schema`, as rows of a table with these columns.
+    pub async fn plan(plan: LogicalPlan, schema: &SchemaRef, table: &str, state: &SessionState) -> Result<Self> {
+        let aligned = align(plan, schema)?;
+        let plan = state.create_physical_plan(&aligned).await?;
+        Ok(Rows { plan, schema: schema.clone(), table: table.into(), failure: Arc::default() })
+    }
+
+    /// The table's columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The rows as a table that may be read once.
+    pub fn into_table(self) -> Result<StreamingTable> {
+        Ok(StreamingTable::try_new(self.schema.clone(), self.partitions())?)
+    }
+
+    /// The streams of the rows; each may be read once.
+    pub fn partitions(&self) -> Vec<Arc<dyn PartitionStream>> {
+        let count = self.plan.output_partitioning().partition_count();
+        let partition = |index| Arc::new(Partition { rows: self.clone(), index }) as Arc<dyn PartitionStream>;
+        (0..count).map(partition).collect()
+    }
+
+    /// What the rows themselves failed with, where they did.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn check(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        for (field, column) in self.schema.fields().iter().zip(batch.columns()) {
+            if !field.is_nullable() && column.null_count() > 0 {
+                return Err(Error::input(format!(
+                    "column `{}` of `{}` is NOT NULL, found NULL in {} of {} rows",
+                    field.name(),
+                    self.table,
+                    column.null_count(),
+                    column.len()
+                )));
+            }
+        }
+        Ok(RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?)
+    }
+
+    /// Remembers the first failure and passes it on.
+    fn failed(&self, error: Error) -> datafusion::common::DataFusionError {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert_with(|| error.clone());
+        error.into_datafusion()
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("table", &self.table).field("plan", &self.plan.name()).finish()
+    }
+}
+
+#[derive(Debug)]
+struct Partition {
+    rows: Rows,
+    index: usize,
+}
+
+impl PartitionStream for Partition {
+    fn schema(&self) -> &SchemaRef {
+        &self.rows.schema
+    }
+
+    fn execute(&self, ctx: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.clone();
+        let batches = match rows.plan.execute(self.index, ctx) {
+            Ok(batches) => batches,
+            Err(error) => {
+                let failed = Err(rows.failed(Error::from(error)));
+                let once = futures::stream::once(std::future::ready(failed));
+                return Box::pin(RecordBatchStreamAdapter::new(self.rows.schema.clone(), once));
+            }
+        };
+        let checked = batches.map(move |batch| match batch.map_err(Error::from).and_then(|batch| rows.check(batch)) {
+            Ok(batch) => Ok(batch),
+            Err(error) => Err(rows.failed(error)),
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.rows.schema.clone(), checked))
+    }
+}

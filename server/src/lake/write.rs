@@ -1,0 +1,88 @@
+//! INSERT: appends and overwrites, through deltalake's write builder, so that a table's constraints hold.
+
+use std::sync::Arc;
+
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use deltalake_core::delta_datafusion::SessionFallbackPolicy;
+use deltalake_core::delta_datafusion::planner::DeltaPlanner;
+use deltalake_core::operations::write::WriteBuilder;
+use deltalake_core::protocol::SaveMode;
+
+use super::commit;
+use super::definition::normalise;
+use super::open::Lake;
+use super::rows::Rows;
+use super::{CommitNotes, Relation, RelationKind, TableName, Written};
+use crate::{Error, Result};
+
+impl Lake {
+    /// Appends the rows of `plan` (columns in the table's order), or replaces all rows by them.
+    ///
+    /// Where the table already has the application transactions of `notes`, nothing is written and `rows` is 0.
+    pub async fn insert(
+        &self,
+        name: &TableName,
+        plan: LogicalPlan,
+        overwrite: bool,
+        state: &SessionState,
+        notes: CommitNotes,
+    ) -> Result<Written> {
+        let relation = self.relation(name)?;
+        if let RelationKind::View { .. } = relation.kind {
+            return Err(Error::input(format!("`{name}` is a view, expected a table")));
+        }
+        let gate = notes.gate.clone();
+        let insert = Insert { lake: self.clone(), relation, plan, overwrite, state: state.clone(), notes };
+        commit::run(&gate, async move { insert.run().await }).await
+    }
+}
+
+struct Insert {
+    lake: Lake,
+    relation: Arc<Relation>,
+    plan: LogicalPlan,
+    overwrite: bool,
+    state: SessionState,
+    notes: CommitNotes,
+}
+
+impl Insert {
+    async fn run(&self) -> Result<Written> {
+        self.lake.catalog().settled().await?;
+        commit::retry(&self.notes.gate, || self.attempt()).await
+    }
+
+    async fn attempt(&self) -> Result<Written> {
+        let table = self.lake.table(&self.relation)?;
+        let lane = table.lane();
+        let _way = if self.overwrite { lane.exclusive().await } else { lane.shared().await };
+        self.lake.still_there(&self.relation)?;
+        let before = table.latest().await?;
+        if commit::is_done(&table, &before, &self.notes).await? {
+            return Ok(Written { rows: 0, version: before.version() });
+        }
+        // Without the notes that deltalake keeps in fields, which rows of a query do not have.
+        let schema = normalise(&before.snapshot().arrow_schema())?;
+        let rows = Rows::plan(self.plan.clone(), &schema, &self.relation.name.to_string(), &self.state).await?;
+        let source = provider_as_source(Arc::new(rows.clone().into_table()?));
+        let input = LogicalPlanBuilder::scan("rows", source, None)?.build()?;
+        let guarded = table.guarded(&self.notes.gate, Some(before.version()));
+        let write = WriteBuilder::new(guarded.clone(), Some(before.snapshot().clone()))
+            .with_input_plan(input)
+            .with_session_state(Arc::new(planner_of_deltalake(&self.state)))
+            .with_session_fallback_policy(SessionFallbackPolicy::RequireSessionState)
+            .with_save_mode(if self.overwrite { SaveMode::Overwrite } else { SaveMode::Append })
+            .with_commit_properties(commit::properties(&self.notes, None));
+        let landed = commit::outcome(&guarded, write.await).map_err(|error| rows.failure().unwrap_or(error))?;
+        self.lake.committed(&table, landed.version);
+        Ok(Written { rows: landed.rows, version: landed.version })
+    }
+}
+
+/// The same session with the planner that knows deltalake's own nodes. The statement's rows are planned before, by the
+/// session's own.
+fn planner_of_deltalake(state: &SessionState) -> SessionState {
+    SessionStateBuilder::new_from_existing(state.clone()).with_query_planner(DeltaPlanner::new()).build()
+}

@@ -1,0 +1,30 @@
+//! Every limit of this crate, with its unit and why it is what it is.
+//!
+//! They are constants, not settings: a caller that wants less says so through [`crate::train::Watch`].
+
+/// Bytes of an artifact that [`crate::model::evaluator::load`] reads; prost's own message limit is 2 GiB.
+pub const ARTIFACT_BYTES_MAX: usize = 512 << 20;
+
+/// Rows of one training, after the query: row numbers are 32-bit so that sorting 10 million of them stays cheap.
+pub const TRAINING_ROWS_MAX: usize = u32::MAX as usize - 1;
+
+/// Features of one model: the Gram matrix of a linear model is quadratic in them (32 MiB at 2 000).
+pub const FEATURES_MAX: usize = 2_000;
+
+/// Classes of a classifier: a target with more is an identifier or a number, not a class.
+pub const CLASSES_MAX: usize = 1_000;
+
+/// Rows between two questions whether to stop.
+pub const ROWS_PER_BLOCK: usize = 4_096;
+
+/// Unknowns (classes × (features + 1)) up to which logistic regression solves Newton steps; above, L-BFGS.
+pub const NEWTON_UNKNOWNS_MAX: usize = 512;
+
+/// Depth of a decision tree where `max_depth` is NULL; also the deepest that `max_depth` may ask for.
+pub const TREE_DEPTH_MAX: usize = 64;
+
+/// Nodes and leaves of one decision tree; the artifact takes about 60 bytes for each.
+pub const TREE_NODES_MAX: usize = 1 << 20;
+
+/// Rows in which evaluators walk their inputs: a block of each column stays in the first-level cache.
+pub const SCORE_ROWS_PER_BLOCK: usize = 1_024;

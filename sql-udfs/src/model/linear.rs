@@ -1,0 +1,138 @@
+//! Linear models: a weighted sum of the features per output, then the identity, the logistic function or softmax.
+//!
+//! A missing feature counts as the mean of that feature in training, so that no prediction is NULL. It knows nothing of
+//! how weights are found.
+
+mod graph;
+
+pub(crate) use graph::{OPERATORS, read};
+
+use super::kernel::Kernel;
+use super::onnx::builder::GraphBuilder;
+use super::signature::Signature;
+
+/// What is done with the weighted sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// One sum is the prediction.
+    Identity,
+    /// One sum is the log-odds of the second of two classes.
+    Logistic,
+    /// One sum for each class, made into probabilities by softmax.
+    Softmax,
+}
+
+/// A fitted linear model.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Linear {
+    /// What a missing value of each feature counts as.
+    pub means: Vec<f64>,
+    /// For each sum the weight of each feature: `weights[sum][feature]`.
+    pub weights: Vec<Vec<f64>>,
+    /// For each sum its constant.
+    pub intercepts: Vec<f64>,
+    /// What is done with the sums.
+    pub link: Link,
+}
+
+impl Kernel for Linear {
+    fn width(&self) -> usize {
+        match self.link {
+            Link::Logistic => 2,
+            Link::Identity | Link::Softmax => self.intercepts.len(),
+        }
+    }
+
+    fn score_block(&self, columns: &[&[f64]], out: &mut [f64]) {
+        match self.link {
+            Link::Identity => self.sum(0, columns, out),
+            Link::Logistic => {
+                let mut sums = vec![0.0; out.len() / 2];
+                self.sum(0, columns, &mut sums);
+                for (row, sum) in out.chunks_exact_mut(2).zip(&sums) {
+                    row.copy_from_slice(&logistic_pair(*sum));
+                }
+            }
+            Link::Softmax => {
+                let width = self.intercepts.len();
+                let mut sums = vec![0.0; out.len() / width];
+                for class in 0..width {
+                    self.sum(class, columns, &mut sums);
+                    for (row, sum) in out.chunks_exact_mut(width).zip(&sums) {
+                        row[class] = *sum;
+                    }
+                }
+                out.chunks_exact_mut(width).for_each(softmax);
+            }
+        }
+    }
+
+    fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {
+        graph::write(self, signature, graph);
+    }
+}
+
+impl Linear {
+    /// One weighted sum per row: feature by feature into the output, which stays in the cache.
+    fn sum(&self, index: usize, columns: &[&[f64]], out: &mut [f64]) {
+        out.fill(0.0);
+        for ((column, weight), mean) in columns.iter().zip(&self.weights[index]).zip(&self.means) {
+            for (sum, value) in out.iter_mut().zip(*column) {
+                *sum += weight * if value.is_nan() { *mean } else { *value };
+            }
+        }
+        out.iter_mut().for_each(|sum| *sum += self.intercepts[index]);
+    }
+}
+
+/// The probabilities of the first and the second class, from the log-odds of the second.
+pub(crate) fn logistic_pair(log_odds: f64) -> [f64; 2] {
+    let e = libm::exp(-log_odds.abs());
+    let (likely, unlikely) = (1.0 / (1.0 + e), e / (1.0 + e));
+    match log_odds >= 0.0 {
+        true => [unlikely, likely],
+        false => [likely, unlikely],
+    }
+}
+
+/// Makes scores into probabilities, in place.
+pub(crate) fn softmax(scores: &mut [f64]) {
+    let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for score in scores.iter_mut() {
+        *score = libm::exp(*score - greatest);
+        sum += *score;
+    }
+    scores.iter_mut().for_each(|score| *score /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_feature_counts_as_its_mean() {
+        let model = Linear {
+            means: vec![10.0, 4.0],
+            weights: vec![vec![2.0, -1.0]],
+            intercepts: vec![0.5],
+            link: Link::Identity,
+        };
+        let mut out = [0.0; 3];
+        model.score(&[&[1.0, f64::NAN, f64::NAN], &[3.0, 3.0, f64::NAN]], &mut out);
+        assert_eq!(out, [-0.5, 17.5, 16.5]);
+    }
+
+    #[test]
+    fn probabilities_are_exact_at_the_ends_and_sum_to_one() {
+        assert_eq!(logistic_pair(0.0), [0.5, 0.5]);
+        assert_eq!(logistic_pair(f64::INFINITY), [0.0, 1.0]);
+        assert_eq!(logistic_pair(-800.0), [1.0, 0.0]);
+        // ln 3: odds of 3 to 1.
+        let [no, yes] = logistic_pair(1.0986122886681098);
+        assert!((yes - 0.75).abs() < 1e-15 && (no - 0.25).abs() < 1e-15);
+        let mut scores = [1000.0, 1000.0, f64::NEG_INFINITY];
+        softmax(&mut scores);
+        assert_eq!(scores, [0.5, 0.5, 0.0]);
+    }
+}

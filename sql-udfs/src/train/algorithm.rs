@@ -1,0 +1,110 @@
+//! The algorithms that there are: one table, and the trait that each of them implements.
+//!
+//! A new algorithm is a file with a specification and a fit, and a line in [`ALGORITHMS`]. Algorithms see matrices in
+//! canonical order; they know nothing of Arrow, splits or artifacts.
+
+use super::Watch;
+use super::decision_tree::DecisionTree;
+use super::linear_regression::LinearRegression;
+use super::logistic_regression::LogisticRegression;
+use super::parameter::{Parameters, Specification};
+use super::rows::Rows;
+use crate::model::kernel::Kernel;
+use crate::model::signature::{Task, ValueType};
+use crate::{Error, Result};
+
+/// Every algorithm, in the order in which documentation lists them.
+pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &LogisticRegression, &DecisionTree];
+
+/// A learning algorithm.
+pub(crate) trait Algorithm: Sync {
+    /// The name that `USING` takes.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in a sentence.
+    fn doc(&self) -> &'static str;
+
+    /// The parameters that it has.
+    fn parameters(&self) -> &'static [Specification];
+
+    /// What it learns for a target of that type, or the types that it expects instead, in words.
+    fn task(&self, target: ValueType, parameters: &Parameters) -> std::result::Result<Task, &'static str>;
+
+    /// Puts values in the place of parameters whose default depends on the task, and checks those that do.
+    fn settle(&self, _parameters: &mut Parameters, _task: Task) -> Result<()> {
+        Ok(())
+    }
+
+    /// Learns from at least one row; the target is not constant and no feature is missing everywhere.
+    fn fit(&self, rows: &Rows, context: &Context<'_>) -> Result<Fitted>;
+}
+
+/// What a fit may know beside the rows.
+pub(crate) struct Context<'a> {
+    /// The parameters.
+    pub parameters: &'a Parameters,
+    /// The number of classes, 0 for a regression.
+    pub classes: usize,
+    /// Whom to ask and to tell.
+    pub watch: &'a dyn Watch,
+}
+
+impl Context<'_> {
+    /// Fails where the caller has cancelled.
+    pub fn check_cancelled(&self) -> Result<()> {
+        match self.watch.cancelled() {
+            true => Err(Error::cancelled()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a fit gives.
+pub(crate) struct Fitted {
+    /// The model.
+    pub kernel: Box<dyn Kernel>,
+    /// Numbers about the fit itself, such as whether it converged (1) or not (0).
+    pub metrics: Vec<(&'static str, f64)>,
+}
+
+/// The algorithm of that name, in whatever case.
+pub(super) fn by_name(name: &str) -> Result<&'static dyn Algorithm> {
+    let found = ALGORITHMS.iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name));
+    found.copied().ok_or_else(|| {
+        let names: Vec<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.name()).collect();
+        Error::unknown("algorithm", &name.to_lowercase(), names.iter().copied())
+            .with_hint(format!("the algorithms are {}", names.join(", ")))
+    })
+}
+
+/// The algorithm where a statement names none: a number is regressed, anything else is classified.
+pub(super) fn by_target(target: ValueType) -> &'static dyn Algorithm {
+    match target {
+        ValueType::Double | ValueType::BigInt | ValueType::Date | ValueType::Timestamp => &LinearRegression,
+        ValueType::Boolean | ValueType::Text => &LogisticRegression,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        for algorithm in ALGORITHMS {
+            assert_eq!(by_name(&algorithm.name().to_uppercase()).unwrap().name(), algorithm.name());
+            let names: std::collections::BTreeSet<_> = algorithm.parameters().iter().map(|p| p.name).collect();
+            assert_eq!(names.len(), algorithm.parameters().len(), "{}", algorithm.name());
+            for parameter in algorithm.parameters() {
+                assert!(!parameter.doc.is_empty(), "{}", parameter.name);
+                assert_eq!(parameter.name, parameter.name.to_lowercase());
+            }
+            assert!(!algorithm.doc().is_empty());
+            let defaults = Parameters::resolve(algorithm.name(), algorithm.parameters(), &[]).unwrap();
+            for given in defaults.clone().into_inner() {
+                // Every default is a value that the parameter accepts.
+                Parameters::resolve(algorithm.name(), algorithm.parameters(), &[given]).unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Parameters of algorithms: what each may be, and what a statement's literals make of them.
+//!
+//! Specifications are data, so that errors, defaults and documentation come from one place.
+
+use super::Value;
+use crate::{Error, Result};
+
+/// What a parameter may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// `TRUE` or `FALSE`.
+    Boolean,
+    /// A whole number from the first to the second.
+    Integer(i64, i64),
+    /// A number from the first, itself included.
+    DoubleFrom(f64),
+    /// A number above the first.
+    DoubleAbove(f64),
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+}
+
+/// One parameter of an algorithm.
+#[derive(Debug, Clone, Copy)]
+pub struct Specification {
+    /// The name, as SQL writes it.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// What it is where a statement does not say; [`Default::Null`] also makes NULL a value that it may have.
+    pub default: Default,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+}
+
+/// The value of a parameter that a statement leaves out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Default {
+    /// A boolean.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Double(f64),
+    /// No value.
+    Null,
+}
+
+impl Default {
+    fn value(self) -> Value {
+        match self {
+            Default::Boolean(v) => Value::Boolean(v),
+            Default::Integer(v) => Value::Integer(v),
+            Default::Double(v) => Value::Double(v),
+            Default::Null => Value::Null,
+        }
+    }
+}
+
+/// Every parameter of an algorithm with its value, in the algorithm's order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parameters(Vec<(String, Value)>);
+
+impl Parameters {
+    /// Checks the given values and fills in the defaults. Names are compared without regard to case.
+    pub fn resolve(algorithm: &str, known: &[Specification], given: &[(String, Value)]) -> Result<Self> {
+        let mut values: Vec<(String, Value)> = known.iter().map(|s| (s.name.to_owned(), s.default.value())).collect();
+        let mut seen: Vec<&str> = Vec::new();
+        for (name, value) in given {
+            let Some(position) = known.iter().position(|s| s.name.eq_ignore_ascii_case(name)) else {
+                return Err(unknown(algorithm, known, name));
+            };
+            let specification = &known[position];
+            if seen.contains(&specification.name) {
+                return Err(Error::input(format!("the parameter `{}` is given twice", specification.name)));
+            }
+            seen.push(specification.name);
+            values[position].1 = specification.accept(algorithm, value)?;
+        }
+        Ok(Parameters(values))
+    }
+
+    /// All of them, as a run records them.
+    pub fn into_inner(self) -> Vec<(String, Value)> {
+        self.0
+    }
+
+    fn value(&self, name: &str) -> &Value {
+        self.0.iter().find(|(known, _)| known == name).map_or(&Value::Null, |(_, value)| value)
+    }
+
+    /// A boolean parameter.
+    pub fn boolean(&self, name: &str) -> bool {
+        matches!(self.value(name), Value::Boolean(true))
+    }
+
+    /// A whole number, or `None` where it is NULL.
+    pub fn integer(&self, name: &str) -> Option<usize> {
+        match self.value(name) {
+            Value::Integer(v) => usize::try_from(*v).ok(),
+            _ => None,
+        }
+    }
+
+    /// A number.
+    pub fn double(&self, name: &str) -> f64 {
+        match self.value(name) {
+            Value::Double(v) => *v,
+            _ => f64::NAN,
+        }
+    }
+
+    /// A text, or `None` where it is NULL.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.value(name) {
+            Value::Text(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// Puts a value in the place of NULL, where an algorithm's default depends on the data.
+    pub fn settle(&mut self, name: &str, value: Value) {
+        if let Some((_, current)) = self.0.iter_mut().find(|(known, current)| known == name && *current == Value::Null)
+        {
+            *current = value;
+        }
+    }
+}
+
+impl Specification {
+    fn accept(&self, algorithm: &str, value: &Value) -> Result<Value> {
+        let accepted = match (self.kind, value) {
+            (_, Value::Null) => (self.default == Default::Null).then_some(Value::Null),
+            (Kind::Boolean, Value::Boolean(_)) => Some(value.clone()),
+            (Kind::Integer(from, to), Value::Integer(v)) => (from..=to).contains(v).then(|| value.clone()),
+            (Kind::DoubleFrom(from), _) => number(value).filter(|v| *v >= from).map(Value::Double),
+            (Kind::DoubleAbove(above), _) => number(value).filter(|v| *v > above).map(Value::Double),
+            (Kind::Choice(texts), Value::Text(v)) => {
+                texts.iter().find(|text| text.eq_ignore_ascii_case(v)).map(|text| Value::Text((*text).to_owned()))
+            }
+            _ => None,
+        };
+        accepted.ok_or_else(|| {
+            let found = match value {
+                Value::Text(text) => format!("'{text}'"),
+                Value::Boolean(v) => v.to_string().to_uppercase(),
+                Value::Null => "NULL".to_owned(),
+                other => other.to_string(),
+            };
+            Error::input(format!(
+                "parameter `{}` of {algorithm}: expected {}, found {found}",
+                self.name,
+                self.expected()
+            ))
+        })
+    }
+
+    /// What the parameter may be, in words.
+    pub fn expected(&self) -> String {
+        let kind = match self.kind {
+            Kind::Boolean => "TRUE or FALSE".to_owned(),
+            Kind::Integer(from, to) => format!("a whole number from {from} to {to}"),
+            Kind::DoubleFrom(from) => format!("a number of at least {from}"),
+            Kind::DoubleAbove(above) => format!("a number above {above}"),
+            Kind::Choice(texts) => texts.iter().map(|text| format!("'{text}'")).collect::<Vec<_>>().join(" or "),
+        };
+        match self.default {
+            Default::Null => format!("{kind}, or NULL"),
+            _ => kind,
+        }
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(v) => Some(*v as f64),
+        Value::Double(v) if v.is_finite() => Some(*v),
+        _ => None,
+    }
+}
+
+fn unknown(algorithm: &str, known: &[Specification], name: &str) -> Error {
+    let names: Vec<String> = known.iter().map(|s| format!("`{}`", s.name)).collect();
+    Error::unknown(&format!("parameter of {algorithm}"), name, known.iter().map(|s| s.name))
+        .with_hint(format!("{algorithm} has the parameters {}", names.join(", ")))
+}

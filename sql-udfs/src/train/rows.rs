@@ -1,0 +1,185 @@
+//! Batches become matrices: canonical order, split, one column of 64-bit floats per feature.
+//!
+//! Every check that needs the values is here. Each source column is let go as soon as its matrix column stands, so that
+//! a training holds its data about once.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::record_batch::RecordBatch;
+
+use super::plan::{Column, Plan};
+use super::split;
+use super::target::{self, Target};
+use super::{Request, Watch, canonical};
+use crate::limits::TRAINING_ROWS_MAX;
+use crate::model::columns::doubles;
+use crate::model::signature::ClassLabel;
+use crate::{Error, Result};
+
+/// Rows that a model is fitted on, or measured on, in canonical order.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    /// A column per feature; NaN is missing, nothing is infinite.
+    pub features: Vec<Vec<f64>>,
+    /// What is to be predicted.
+    pub target: Target,
+}
+
+impl Rows {
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        match &self.target {
+            Target::Numbers(values) => values.len(),
+            Target::Classes(codes) => codes.len(),
+        }
+    }
+
+    /// The feature columns as slices.
+    pub fn columns(&self) -> Vec<&[f64]> {
+        self.features.iter().map(Vec::as_slice).collect()
+    }
+}
+
+/// All that a training learns from and is measured on.
+pub(super) struct Matrices {
+    pub train: Rows,
+    pub held_out: Rows,
+    /// The classes of the training rows in ascending order; empty for a regression.
+    pub classes: Vec<ClassLabel>,
+    pub dropped: usize,
+}
+
+/// Reads all rows.
+pub(super) fn read(plan: &Plan, request: &Request, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Matrices> {
+    let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    if total > TRAINING_ROWS_MAX {
+        return Err(Error::exhausted(format!("expected at most {TRAINING_ROWS_MAX} training rows, found {total}")));
+    }
+    // A hash and a sort entry and two row numbers and one column in arrival order; then the matrices.
+    watch.reserve(total * (16 + 24 + 8 + 8) + total * 8 * (plan.features.len() + 1))?;
+    let width = batches.first().map_or(0, RecordBatch::num_columns);
+    let mut source = Source { columns: vec![Vec::with_capacity(batches.len()); width], rows: total, watch };
+    for batch in batches {
+        for (column, array) in source.columns.iter_mut().zip(batch.columns()) {
+            column.push(array.clone());
+        }
+    }
+    let order = source.canonical_order(plan)?;
+    let dropped = total - order.len();
+    if order.is_empty() {
+        return Err(no_rows(plan, total));
+    }
+    let times = plan.split.as_ref().map(|column| source.numbers(column)).transpose()?;
+    let (train, held_out) = split::apply(&request.split, request.seed, order, times);
+    if train.is_empty() {
+        return Err(Error::input(format!(
+            "expected rows to train on, found none: all {} are held out",
+            held_out.len()
+        ))
+        .with_hint("hold out a smaller share, or none with SPLIT NONE"));
+    }
+    let parts = [train.as_slice(), held_out.as_slice()];
+    let (targets, classes) = target::read(plan, &mut source, parts)?;
+    let mut features = [Vec::new(), Vec::new()];
+    for (number, column) in plan.features.iter().enumerate() {
+        let [first, second] = source.feature(column, parts)?;
+        features[0].push(first);
+        features[1].push(second);
+        watch.progress(READ_SHARE * (number + 1) as f64 / plan.features.len() as f64);
+    }
+    let [train_features, held_out_features] = features;
+    let [train_target, held_out_target] = targets;
+    Ok(Matrices {
+        train: Rows { features: train_features, target: train_target },
+        held_out: Rows { features: held_out_features, target: held_out_target },
+        classes,
+        dropped,
+    })
+}
+
+/// How much of a training's progress the reading is.
+pub(super) const READ_SHARE: f64 = 0.4;
+
+/// The query's columns, batch by batch.
+pub(super) struct Source<'a> {
+    columns: Vec<Vec<ArrayRef>>,
+    rows: usize,
+    watch: &'a dyn Watch,
+}
+
+impl Source<'_> {
+    /// The rows whose target and split column are known, in canonical order.
+    fn canonical_order(&self, plan: &Plan) -> Result<Vec<u32>> {
+        let mut hashes = vec![canonical::EMPTY; self.rows];
+        for position in plan.positions() {
+            let mut start = 0;
+            for array in self.batches(position) {
+                self.check_cancelled()?;
+                let end = start + array.len();
+                canonical::absorb_column(array, &mut hashes[start..end])?;
+                start = end;
+            }
+        }
+        let mut kept = vec![true; self.rows];
+        for column in [Some(&plan.target), plan.split.as_ref()].into_iter().flatten() {
+            let mut kept = kept.iter_mut();
+            for array in self.batches(column.position) {
+                for (row, kept) in (0..array.len()).zip(&mut kept) {
+                    *kept &= !array.is_null(row);
+                }
+            }
+        }
+        self.check_cancelled()?;
+        Ok(canonical::order(&hashes, |row| kept[row]))
+    }
+
+    /// The batches of a column.
+    pub fn batches(&self, position: usize) -> &[ArrayRef] {
+        self.columns.get(position).map_or(&[], Vec::as_slice)
+    }
+
+    /// A column as numbers in the order of arrival; the column is let go.
+    pub fn numbers(&mut self, column: &Column) -> Result<Vec<f64>> {
+        let mut values = Vec::with_capacity(self.rows);
+        for array in self.columns.get_mut(column.position).map(std::mem::take).unwrap_or_default() {
+            self.check_cancelled()?;
+            values.extend_from_slice(&doubles(&array)?);
+        }
+        Ok(values)
+    }
+
+    /// A feature for the training and the held-out rows.
+    fn feature(&mut self, column: &Column, parts: [&[u32]; 2]) -> Result<[Vec<f64>; 2]> {
+        let values = self.numbers(column)?;
+        let parts = parts.map(|rows| rows.iter().map(|row| values[*row as usize]).collect::<Vec<f64>>());
+        let name = &column.feature.name;
+        if parts.iter().flatten().any(|value| value.is_infinite()) {
+            return Err(Error::input(format!(
+                "feature `{name}` has an infinite value: expected finite numbers or NULL"
+            )));
+        }
+        if parts[0].iter().all(|value| value.is_nan()) {
+            return Err(Error::input(format!("feature `{name}` is NULL in all {} training rows", parts[0].len()))
+                .with_hint("leave it out of the query"));
+        }
+        Ok(parts)
+    }
+
+    /// Fails where the caller has cancelled.
+    pub fn check_cancelled(&self) -> Result<()> {
+        match self.watch.cancelled() {
+            true => Err(Error::cancelled()),
+            false => Ok(()),
+        }
+    }
+}
+
+fn no_rows(plan: &Plan, total: usize) -> Error {
+    let split = plan.split.as_ref().map(|column| format!(" or `{}`", column.feature.name)).unwrap_or_default();
+    let target = &plan.target.feature.name;
+    match total {
+        0 => Error::input("expected rows to train on, found none: the query gave 0 rows"),
+        _ => Error::input(format!(
+            "expected rows to train on, found none: the query gave {total} rows, and `{target}`{split} is NULL in each"
+        )),
+    }
+}

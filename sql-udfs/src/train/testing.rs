@@ -1,0 +1,35 @@
+//! What the unit tests of algorithms share: a watch that allows everything, and a fit without tables.
+
+use super::algorithm::{Algorithm, Context, Fitted};
+use super::parameter::Parameters;
+use super::rows::Rows;
+use super::{Value, Watch};
+use crate::Result;
+
+/// Never cancels, always has memory.
+pub(crate) struct Patient;
+
+impl Watch for Patient {
+    fn cancelled(&self) -> bool {
+        false
+    }
+
+    fn progress(&self, done: f64) {
+        assert!((0.0..=1.0).contains(&done), "{done}");
+    }
+
+    fn reserve(&self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The parameters with the given ones replaced.
+pub(crate) fn parameters(algorithm: &dyn Algorithm, given: &[(&str, Value)]) -> Parameters {
+    let given: Vec<(String, Value)> = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Parameters::resolve(algorithm.name(), algorithm.parameters(), &given).unwrap()
+}
+
+/// Fits.
+pub(crate) fn fit(algorithm: &dyn Algorithm, rows: &Rows, classes: usize, parameters: &Parameters) -> Fitted {
+    algorithm.fit(rows, &Context { parameters, classes, watch: &Patient }).unwrap()
+}
