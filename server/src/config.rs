@@ -35,6 +35,40 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run SQL: a shell, or statements from the command line, a file or standard input
     Sql(SqlFlags),
+    /// Write example data, the same bytes for the same seed
+    Generate(GenerateFlags),
+}
+
+/// `limn generate`.
+#[derive(Debug, Args)]
+pub struct GenerateFlags {
+    /// What to generate.
+    #[command(subcommand)]
+    pub what: Generate,
+}
+
+/// What `limn generate` knows to make.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// Half-hourly electricity demand with weather, seasons and holidays, as CSV
+    Energy(EnergyFlags),
+}
+
+/// `limn generate energy`.
+#[derive(Debug, Args)]
+pub struct EnergyFlags {
+    /// Sites; with more than one the first column is `site`
+    #[arg(long, default_value_t = 1)]
+    pub sites: u32,
+    /// Days for each site
+    #[arg(long, default_value_t = 3 * 365)]
+    pub days: u32,
+    /// Another seed gives other weather and other noise
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// `limn serve`.

@@ -40,6 +40,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
             telemetry::start_logging(&config.log);
             command::serve::run(config).await.map(|()| ExitCode::SUCCESS)
         }
+        Command::Generate(flags) => command::generate::run(flags).map(|()| ExitCode::SUCCESS),
         Command::Demo(flags) => command::demo::run(flags).await.map(|()| ExitCode::SUCCESS),
         Command::Sql(flags) => command::sql::run(flags).await,
     }
