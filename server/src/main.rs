@@ -27,7 +27,10 @@ fn start(cli: Cli) -> Result<ExitCode> {
         .thread_stack_size(THREAD_STACK_BYTES)
         .build()
         .map_err(|error| Error::from(error).context("cannot start the runtime"))?;
-    runtime.block_on(dispatch(cli.command))
+    let code = runtime.block_on(dispatch(cli.command));
+    // Work that was told to stop and has not must not keep the process.
+    runtime.shutdown_background();
+    code
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode> {

@@ -11,8 +11,8 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -42,6 +42,8 @@ pub struct Files {
     /// Unfinished files; emptied when the directory is opened.
     temporary: PathBuf,
     url: Url,
+    /// Shared while a file gets its name, exclusive while names are listed.
+    naming: tokio::sync::RwLock<()>,
 }
 
 impl Store {
@@ -50,7 +52,7 @@ impl Store {
         let reader = LocalFileSystem::new_with_prefix(root).map_err(|error| super::error::store(&error))?;
         let url = Url::parse(&format!("{SCHEME}://local-{}/", Uuid::new_v4().simple()))
             .map_err(|error| crate::Error::internal(format!("a lake has no URL: {error}")))?;
-        Ok(Store { files: Arc::new(Files { disk, reader, temporary, url }) })
+        Ok(Store { files: Arc::new(Files { disk, reader, temporary, url, naming: Default::default() }) })
     }
 
     /// The URL of the store's root.
@@ -93,10 +95,13 @@ impl Files {
     fn name(&self, temporary: &FilePath, target: &FilePath, create: bool) -> io::Result<()> {
         let parent = target.parent().unwrap_or(FilePath::new("/"));
         self.disk.create_dir_all(parent)?;
-        if create {
-            self.disk.hard_link(temporary, target)?;
-        } else {
-            self.disk.rename(temporary, target)?;
+        {
+            let _naming = self.naming.blocking_read();
+            if create {
+                self.disk.hard_link(temporary, target)?;
+            } else {
+                self.disk.rename(temporary, target)?;
+            }
         }
         self.disk.sync_dir(parent)
     }
@@ -150,6 +155,23 @@ impl Files {
             Some(parent) => self.disk.sync_dir(parent),
             None => Ok(()),
         }
+    }
+
+    /// A listing in the order of names and of one moment.
+    ///
+    /// The Delta kernel takes for granted that every store but one of `file:` URLs lists in order. And a directory
+    /// that is read while names come into it may show a later name and not an earlier one, which is a gap in a log.
+    fn list(
+        self: Arc<Self>,
+        objects: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let listed = async move {
+            let _still = self.naming.write().await;
+            let mut objects: Vec<ObjectMeta> = objects.try_collect().await?;
+            objects.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+            Ok::<_, Error>(futures::stream::iter(objects.into_iter().map(Ok)))
+        };
+        futures::stream::once(listed).try_flatten().boxed()
     }
 
     /// Where an object lies.
@@ -226,11 +248,11 @@ impl ObjectStore for Store {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.files.reader.list(prefix)
+        self.files.clone().list(self.files.reader.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.files.reader.list_with_offset(prefix, offset)
+        self.files.clone().list(self.files.reader.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -249,5 +271,81 @@ impl ObjectStore for Store {
         let files = self.files.clone();
         let create = matches!(options.target_mode, RenameTargetMode::Create);
         blocking(to, move || files.rename(&source, &target, create)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+    use object_store::ObjectStoreExt;
+    use object_store::buffered::BufWriter;
+
+    use super::*;
+    use crate::lake::disk::LocalDisk;
+
+    fn store(dir: &tempfile::TempDir) -> Store {
+        let temporary = dir.path().join("tmp");
+        std::fs::create_dir(&temporary).unwrap();
+        Store::new(dir.path(), temporary, Arc::new(LocalDisk)).unwrap()
+    }
+
+    async fn read(store: &Store, path: &str) -> Vec<u8> {
+        store.get(&Path::from(path)).await.unwrap().bytes().await.unwrap().to_vec()
+    }
+
+    #[tokio::test]
+    async fn a_name_is_given_once_and_taken_over_only_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let at = Path::from("a/b c/ä.json");
+        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        store.put_opts(&at, "one".into(), create.clone()).await.unwrap();
+        let error = store.put_opts(&at, "two".into(), create).await.unwrap_err();
+        assert!(matches!(error, Error::AlreadyExists { .. }), "{error}");
+        assert_eq!(read(&store, "a/b c/ä.json").await, b"one");
+        store.put(&at, "three".into()).await.unwrap();
+        assert_eq!(read(&store, "a/b c/ä.json").await, b"three");
+        store.delete(&at).await.unwrap();
+        assert!(matches!(store.get(&at).await.unwrap_err(), Error::NotFound { .. }));
+        assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "no unfinished file is left");
+    }
+
+    #[tokio::test]
+    async fn parts_make_a_file_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let expected: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut writer =
+            BufWriter::with_capacity(Arc::new(store.clone()), Path::from("f"), 64 * 1024).with_max_concurrency(8);
+        for part in expected.chunks(10_007) {
+            writer.put(part.to_vec().into()).await.unwrap();
+        }
+        assert!(!dir.path().join("f").exists(), "a file has its name when it is whole");
+        tokio::io::AsyncWriteExt::shutdown(&mut writer).await.unwrap();
+        assert_eq!(read(&store, "f").await, expected);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_given_up_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let mut upload = store.put_multipart(&Path::from("f")).await.unwrap();
+        upload.put_part("half".into()).await.unwrap();
+        upload.abort().await.unwrap();
+        assert!(!dir.path().join("f").exists());
+        assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn objects_are_listed_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let names: Vec<String> = (0..40).map(|n| format!("log/{:020}.json", n * 7 % 40)).collect();
+        for name in &names {
+            store.put(&Path::from(name.as_str()), "x".into()).await.unwrap();
+        }
+        let listed: Vec<ObjectMeta> = store.list(Some(&Path::from("log"))).try_collect().await.unwrap();
+        let expected: Vec<String> = (0..40).map(|n| format!("log/{n:020}.json")).collect();
+        assert_eq!(listed.iter().map(|object| object.location.to_string()).collect::<Vec<_>>(), expected);
     }
 }

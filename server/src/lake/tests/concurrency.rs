@@ -79,7 +79,8 @@ async fn of_two_creations_one_wins() {
             bench.create_as(table("t", vec![id()]), &format!("SELECT CAST({value} AS BIGINT)")).await
         })
     });
-    let answers: Vec<_> = futures::future::join_all(creations).await.into_iter().map(|answer| answer.unwrap()).collect();
+    let answers: Vec<_> =
+        futures::future::join_all(creations).await.into_iter().map(|answer| answer.unwrap()).collect();
     let winner = answers.iter().position(Result::is_ok).unwrap();
     let loser = answers.iter().find_map(|answer| answer.as_ref().err()).unwrap();
     assert_eq!(loser.class(), Class::AlreadyExists);
