@@ -35,6 +35,40 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run SQL: a shell, or statements from the command line, a file or standard input
     Sql(SqlFlags),
+    /// Write example data, the same bytes for the same seed
+    Generate(GenerateFlags),
+}
+
+/// `limn generate`.
+#[derive(Debug, Args)]
+pub struct GenerateFlags {
+    /// What to generate.
+    #[command(subcommand)]
+    pub what: Generate,
+}
+
+/// What `limn generate` knows to make.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// Half-hourly electricity demand with weather, seasons and holidays, as CSV
+    Energy(EnergyFlags),
+}
+
+/// `limn generate energy`.
+#[derive(Debug, Args)]
+pub struct EnergyFlags {
+    /// Sites; with more than one the first column is `site`
+    #[arg(long, default_value_t = 1)]
+    pub sites: u32,
+    /// Days for each site
+    #[arg(long, default_value_t = 3 * 365)]
+    pub days: u32,
+    /// Another seed gives other weather and other noise
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// `limn serve`.
@@ -100,6 +134,9 @@ pub struct SqlFlags {
     /// Run the statements of this file and stop; `-` is standard input
     #[arg(short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Where the shell keeps what was typed [default: ~/.limn_history]
+    #[arg(long, env = "LIMN_HISTORY", value_name = "FILE")]
+    pub history: Option<PathBuf>,
     /// How results are written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
@@ -114,7 +151,7 @@ pub enum Format {
     Csv,
     /// One JSON object a line
     Json,
-    /// An Arrow IPC stream, for one statement with rows
+    /// An Arrow IPC stream for each statement that has rows
     Arrow,
 }
 
@@ -265,6 +302,12 @@ impl SqlFlags {
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into())
     }
+
+    /// The file of the shell's history.
+    pub fn history(&self) -> PathBuf {
+        let home = || std::env::home_dir().unwrap_or_default();
+        self.history.clone().unwrap_or_else(|| home().join(".limn_history"))
+    }
 }
 
 fn address(flag: &str, given: Option<String>, default: &str) -> Result<SocketAddr> {
@@ -282,8 +325,10 @@ fn refuse_exposed(flag: &str, addr: SocketAddr) -> Result<()> {
     if addr.ip().is_loopback() {
         return Ok(());
     }
-    Err(Error::input(format!("--{flag}: `{addr}` is reachable from other machines, and no users and no TLS are set up"))
-        .with_hint("bind to 127.0.0.1, or say `--insecure` to serve everyone who can reach the port"))
+    Err(Error::input(format!(
+        "--{flag}: `{addr}` is reachable from other machines, and no users and no TLS are set up"
+    ))
+    .with_hint("bind to 127.0.0.1, or say `--insecure` to serve everyone who can reach the port"))
 }
 
 /// A number of bytes: `1048576`, `512MiB`, `8 GB`. `K`, `M`, `G`, `T` alone and with `iB` are powers of 1024, with `B`
@@ -336,7 +381,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let file = FileSettings::parse("flight_addr = '127.0.0.1:1'\nhttp-addr = '127.0.0.1:2'\nmemory = 4096").unwrap();
+        let file =
+            FileSettings::parse("flight_addr = '127.0.0.1:1'\nhttp-addr = '127.0.0.1:2'\nmemory = 4096").unwrap();
         let config = ServeConfig::merge(flags(&["--flight-addr", "127.0.0.1:7"]), file).unwrap();
         assert_eq!(config.flight_addr.to_string(), "127.0.0.1:7");
         assert_eq!(config.http_addr.to_string(), "127.0.0.1:2");

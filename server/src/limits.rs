@@ -59,6 +59,11 @@ pub const WIRE_EFFECT_RESULT_BYTES_MAX: usize = 64 * 1024;
 pub const WIRE_TICKET_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a drain lets running statements finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long statements that a drain cancelled may take to end.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Rows of one table that the shell draws at once; a longer result comes in several.
+pub const SHELL_PAGE_ROWS: usize = 1_000;
 
 // --- lake ---------------------------------------------------------------------------------------------------------
 

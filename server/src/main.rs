@@ -27,7 +27,10 @@ fn start(cli: Cli) -> Result<ExitCode> {
         .thread_stack_size(THREAD_STACK_BYTES)
         .build()
         .map_err(|error| Error::from(error).context("cannot start the runtime"))?;
-    runtime.block_on(dispatch(cli.command))
+    let code = runtime.block_on(dispatch(cli.command));
+    // Work that was told to stop and has not must not keep the process.
+    runtime.shutdown_background();
+    code
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode> {
@@ -37,6 +40,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
             telemetry::start_logging(&config.log);
             command::serve::run(config).await.map(|()| ExitCode::SUCCESS)
         }
+        Command::Generate(flags) => command::generate::run(flags).map(|()| ExitCode::SUCCESS),
         Command::Demo(flags) => command::demo::run(flags).await.map(|()| ExitCode::SUCCESS),
         Command::Sql(flags) => command::sql::run(flags).await,
     }

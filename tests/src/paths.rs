@@ -29,13 +29,23 @@ pub fn build() -> Outcome<PathBuf> {
     Ok(dir.to_path_buf())
 }
 
-/// The `limn` that was built beside the running test.
+/// The `limn` that was built beside the running test, and not before its sources.
 pub fn limn() -> Outcome<PathBuf> {
     let binary = build()?.join(format!("limn{}", std::env::consts::EXE_SUFFIX));
-    if binary.is_file() {
-        return Ok(binary);
+    let hint = "build it with `cargo build --workspace`";
+    let Ok(built) = std::fs::metadata(&binary).and_then(|metadata| metadata.modified()) else {
+        return Err(fail(format!("expected the server at `{}`: {hint}", binary.display())));
+    };
+    // `cargo test` of one package does not build another one's binary; testing an old one would mislead.
+    for part in ["server/src", "sql-udfs/src", "clients/rust/src"] {
+        for source in files(&repository().join(part), "rs")? {
+            if std::fs::metadata(&source)?.modified()? > built {
+                let (binary, source) = (binary.display(), source.display());
+                return Err(fail(format!("the server at `{binary}` is older than `{source}`: {hint}")));
+            }
+        }
     }
-    Err(fail(format!("expected the server at `{}`: build it with `cargo build --workspace`", binary.display())))
+    Ok(binary)
 }
 
 /// Where fetched clients are kept: beside the build outputs, so that checkouts with one target directory share them.

@@ -24,6 +24,8 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(5);
 pub struct ServerOptions {
     /// The data directory; a new one beside the logs if not set.
     pub data_dir: Option<PathBuf>,
+    /// The directory in which the server runs; relative paths in SQL are from there. `tests/` if not set.
+    pub working_dir: Option<PathBuf>,
     /// More arguments after `serve`.
     pub arguments: Vec<String>,
     /// More environment.
@@ -223,6 +225,9 @@ fn spawn(options: &ServerOptions, scratch: &Path, start: u32) -> Outcome<(Child,
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
         .stderr(stderr);
+    if let Some(dir) = &options.working_dir {
+        command.current_dir(dir);
+    }
     let started = Instant::now();
     let child = command.spawn().context("starting the server")?;
     Ok((child, started))

@@ -12,9 +12,9 @@ use arrow_flight::sql::{CommandStatementQuery, CommandStatementUpdate, DoPutUpda
 use arrow_flight::{Action, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, IpcMessage};
 use futures::{Stream, TryStreamExt};
 use prost::Message;
+use tonic::Request;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::Request;
 
 use crate::{Class, Error, Prepared, Result, Rows};
 
@@ -36,7 +36,9 @@ impl Client {
             Error::new(Class::Unavailable, format!("cannot reach the server at `{url}`: {}", root(&error)))
         };
         let endpoint = Endpoint::from_shared(http_url(url)?)
-            .map_err(|_| Error::new(Class::Input, format!("expected a URL like `grpc://localhost:50051`, found `{url}`")))?
+            .map_err(|_| {
+                Error::new(Class::Input, format!("expected a URL like `grpc://localhost:50051`, found `{url}`"))
+            })?
             .tcp_nodelay(true);
         let channel = endpoint.connect().await.map_err(unreachable)?;
         let inner = FlightServiceClient::new(channel)
@@ -143,7 +145,9 @@ fn http_url(url: &str) -> Result<String> {
     match scheme.to_ascii_lowercase().as_str() {
         "grpc" | "grpc+tcp" | "flightsql" | "http" => Ok(format!("http://{rest}")),
         "grpc+tls" | "https" => Err(Error::new(Class::Unsupported, "this client does not speak TLS yet")),
-        other => Err(Error::new(Class::Input, format!("expected a URL like `grpc://localhost:50051`, found `{other}:`"))),
+        other => {
+            Err(Error::new(Class::Input, format!("expected a URL like `grpc://localhost:50051`, found `{other}:`")))
+        }
     }
 }
 

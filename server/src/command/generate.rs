@@ -10,6 +10,7 @@ use std::path::Path;
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 
+use crate::config::{EnergyFlags, Generate, GenerateFlags};
 use crate::{Error, Result};
 
 /// Half-hours of a day.
@@ -45,8 +46,16 @@ impl Default for GeneratorOptions {
     }
 }
 
+/// Writes the file that the flags ask for, and says on stderr what it wrote.
+pub fn run(flags: GenerateFlags) -> Result<()> {
+    let Generate::Energy(EnergyFlags { sites, days, seed, out }) = flags.what;
+    let rows = energy_file(&GeneratorOptions { sites, days, seed, ..GeneratorOptions::default() }, &out)?;
+    eprintln!("{rows} rows in `{}`", out.display());
+    Ok(())
+}
+
 /// Writes a CSV file and gives its number of rows.
-pub fn run(options: &GeneratorOptions, out: &Path) -> Result<u64> {
+pub fn energy_file(options: &GeneratorOptions, out: &Path) -> Result<u64> {
     let named = |error: std::io::Error| Error::from(error).context(format!("writing `{}`", out.display()));
     let file = std::fs::File::create(out).map_err(named)?;
     let mut writer = BufWriter::with_capacity(1 << 20, file);

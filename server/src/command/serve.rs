@@ -17,7 +17,7 @@ use crate::config::ServeConfig;
 use crate::engine::{Engine, EngineOptions};
 use crate::http::HttpState;
 use crate::lake::disk::LocalDisk;
-use crate::limits::DRAIN_TIMEOUT;
+use crate::limits::{DRAIN_TIMEOUT, STOP_TIMEOUT};
 use crate::telemetry::Metrics;
 use crate::{Error, Result, flight, http};
 
@@ -28,6 +28,7 @@ pub struct Server {
     ready_file: Option<PathBuf>,
     engine: Engine,
     draining: CancellationToken,
+    stopping: CancellationToken,
     flight: JoinHandle<Result<()>>,
     http: JoinHandle<Result<()>>,
 }
@@ -49,8 +50,9 @@ impl Server {
         })
         .await?;
         let metrics = Metrics::default();
-        let draining = CancellationToken::new();
-        let flight = flight::serve(flight_listener, engine.clone(), metrics.clone(), draining.clone());
+        let (draining, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let flight =
+            flight::serve(flight_listener, engine.clone(), metrics.clone(), draining.clone(), stopping.clone());
         let http = http::serve(http_listener, HttpState { metrics, draining: draining.clone() });
         let server = Server {
             flight_addr,
@@ -58,6 +60,7 @@ impl Server {
             ready_file: config.ready_file,
             engine,
             draining,
+            stopping,
             flight: tokio::spawn(flight),
             http: tokio::spawn(http),
         };
@@ -83,18 +86,20 @@ impl Server {
     /// Takes no more statements, lets the running ones finish for a while, and releases the data directory.
     pub async fn stop(self) -> Result<()> {
         self.draining.cancel();
-        let both = async { (self.flight.await, self.http.await) };
-        let ended = tokio::time::timeout(DRAIN_TIMEOUT, both).await;
+        let mut both = std::pin::pin!(async { (self.flight.await, self.http.await) });
+        let mut ended = tokio::time::timeout(DRAIN_TIMEOUT, &mut both).await;
+        if ended.is_err() {
+            tracing::warn!("statements still run after {} s of draining; they are cancelled", DRAIN_TIMEOUT.as_secs());
+            self.stopping.cancel();
+            ended = tokio::time::timeout(STOP_TIMEOUT, &mut both).await;
+        }
         self.engine.close().await;
         if let Some(file) = self.ready_file.as_deref() {
             remove_if_there(file)?;
         }
         match ended {
             Ok((flight, http)) => joined(flight).and(joined(http)),
-            Err(_elapsed) => {
-                tracing::warn!("statements still ran after {} s of draining; they are stopped", DRAIN_TIMEOUT.as_secs());
-                Ok(())
-            }
+            Err(_elapsed) => Err(Error::unavailable("statements did not end when they were cancelled")),
         }
     }
 
@@ -107,7 +112,9 @@ impl Server {
         ended.err().unwrap_or_else(|| Error::internal("a listener ended without being told to"))
     }
 
+    /// Says where the server answers: in the data directory's lock, and in the ready file.
     fn announce(&self) -> Result<()> {
+        self.engine.announce(&self.flight_addr.to_string(), &self.http_addr.to_string())?;
         let Some(file) = self.ready_file.as_deref() else { return Ok(()) };
         let text = json!({ "flight": self.flight_addr.to_string(), "http": self.http_addr.to_string() }).to_string();
         write_whole(file, &text)

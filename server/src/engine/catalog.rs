@@ -48,6 +48,8 @@ pub(super) struct Scope {
     pub depth: usize,
     /// Tables that have no name in the catalog: versions and files.
     pub generated: HashMap<String, Arc<dyn TableProvider>>,
+    /// Names that stand for table functions in this query; the planner asks for them as if they were tables.
+    pub functions: Vec<String>,
     /// What was read so far, by all scopes of the statement.
     pub reads: Arc<Mutex<Vec<TableRead>>>,
 }
@@ -67,6 +69,7 @@ impl Scope {
             schema: ctx.session.schema(),
             depth: 0,
             generated: HashMap::new(),
+            functions: Vec::new(),
             reads: Arc::default(),
         }
     }
@@ -147,6 +150,7 @@ impl Scope {
             schema: relation.name.schema.clone(),
             depth: self.depth + 1,
             generated: HashMap::new(),
+            functions: Vec::new(),
             ..self.clone()
         };
         let planned = Box::pin(plan::view(scope, sql)).await;
@@ -263,6 +267,9 @@ impl SchemaProvider for StatementSchema {
             return Ok(self.scope.generated.get(name).cloned());
         }
         let name = TableName { schema: self.name.clone(), table: name.to_string() };
+        if self.scope.functions.contains(&name.table) && !self.table_exist(&name.table) {
+            return Ok(None);
+        }
         self.scope.table(&name, At::Latest).await.map(Some).map_err(Error::into_datafusion)
     }
 

@@ -41,6 +41,10 @@ use futures::Stream;
 pub use context::{Principal, Snapshots, StatementContext};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
+pub use crate::lake::types::{parameter_type, sql_name};
+pub use crate::lake::{DataDirectory, Holder};
+pub use crate::sql::placeholder::number_placeholders;
+
 use crate::Result;
 use crate::lake::RelationKind;
 use crate::lake::disk::Disk;

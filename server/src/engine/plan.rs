@@ -72,6 +72,7 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
         let provider = open_file(file).await?;
         scope.generated.insert(file.generated.clone(), provider);
     }
+    scope.functions = found.functions;
     let scope = Arc::new(scope);
     let mut state = state_for(&scope);
     for call in &found.predictions {

@@ -52,7 +52,7 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     let planned = ctx.run(plan::query(scope, *query)).await?;
     let source = plan::bound(planned.plan, parameters)?;
     let analysed = planned.state.optimize(&source)?;
-    new.schema = nullable(&storage_schema(analysed.schema().as_arrow())?);
+    new.schema = nullable(storage_schema(analysed.schema().as_arrow())?.as_ref());
     check(&new)?;
     let write = inner.lake.create_table_as(new, source, &planned.state, notes);
     let written = until_commit(&ctx, &gate, write).await?;

@@ -20,8 +20,8 @@ pub fn query(shared: &Shared, request: &ActionCancelQueryRequest) -> Result<Acti
 
 /// `CancelFlightInfo`.
 pub fn flight_info(shared: &Shared, body: &[u8]) -> Result<CancelFlightInfoResult> {
-    let request = CancelFlightInfoRequest::decode(body)
-        .map_err(|_| Error::input("the body is not a CancelFlightInfoRequest"))?;
+    let request =
+        CancelFlightInfoRequest::decode(body).map_err(|_| Error::input("the body is not a CancelFlightInfoRequest"))?;
     let info = request.info.ok_or_else(|| Error::input("the request has no FlightInfo"))?;
     Ok(CancelFlightInfoResult::new(status_of(shared, &info)?))
 }

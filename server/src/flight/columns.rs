@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
+use crate::engine::sql_name;
+
 /// The same schema, where each field says its SQL type. Types, names and nullability stay as they are.
 pub fn annotate(schema: &Schema) -> SchemaRef {
     let fields: Fields = schema.fields().iter().map(|field| Arc::new(annotated(field))).collect();
@@ -17,7 +19,7 @@ pub fn annotate(schema: &Schema) -> SchemaRef {
 fn annotated(field: &Field) -> Field {
     let mut metadata: HashMap<String, String> = field.metadata().clone();
     let mut say = |key: &str, value: String| metadata.insert(format!("ARROW:FLIGHT:SQL:{key}"), value);
-    say("TYPE_NAME", type_name(field.data_type()).to_string());
+    say("TYPE_NAME", type_name(field.data_type()));
     say("IS_AUTO_INCREMENT", "0".into());
     if let Some((precision, scale)) = precision_and_scale(field.data_type()) {
         say("PRECISION", precision.to_string());
@@ -26,41 +28,13 @@ fn annotated(field: &Field) -> Field {
     field.clone().with_metadata(metadata)
 }
 
-/// The SQL name of a type.
-pub fn type_name(data_type: &DataType) -> &'static str {
+/// The SQL name of a type. Precision and scale of a decimal are said apart.
+fn type_name(data_type: &DataType) -> String {
     match data_type {
-        DataType::Null => "NULL",
-        DataType::Boolean => "BOOLEAN",
-        DataType::Int8 => "TINYINT",
-        DataType::Int16 => "SMALLINT",
-        DataType::Int32 => "INT",
-        DataType::Int64 => "BIGINT",
-        DataType::UInt8 => "TINYINT UNSIGNED",
-        DataType::UInt16 => "SMALLINT UNSIGNED",
-        DataType::UInt32 => "INT UNSIGNED",
-        DataType::UInt64 => "BIGINT UNSIGNED",
-        DataType::Float16 | DataType::Float32 => "FLOAT",
-        DataType::Float64 => "DOUBLE",
         DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            "DECIMAL"
+            "DECIMAL".into()
         }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR",
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "BYTEA",
-        DataType::Date32 | DataType::Date64 => "DATE",
-        DataType::Time32(_) | DataType::Time64(_) => "TIME",
-        DataType::Timestamp(_, None) => "TIMESTAMP",
-        DataType::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE",
-        DataType::Duration(_) | DataType::Interval(_) => "INTERVAL",
-        DataType::List(_)
-        | DataType::LargeList(_)
-        | DataType::ListView(_)
-        | DataType::LargeListView(_)
-        | DataType::FixedSizeList(..) => "ARRAY",
-        DataType::Struct(_) => "STRUCT",
-        DataType::Map(..) => "MAP",
-        DataType::Union(..) => "UNION",
-        DataType::Dictionary(_, values) => type_name(values),
-        DataType::RunEndEncoded(_, values) => type_name(values.data_type()),
+        other => sql_name(other),
     }
 }
 
@@ -96,7 +70,7 @@ mod tests {
         assert_eq!(said(0, "ARROW:FLIGHT:SQL:PRECISION").as_deref(), Some("12"));
         assert_eq!(said(0, "ARROW:FLIGHT:SQL:SCALE").as_deref(), Some("3"));
         assert_eq!(said(0, "unit").as_deref(), Some("MWh"));
-        assert_eq!(said(1, "ARROW:FLIGHT:SQL:TYPE_NAME").as_deref(), Some("VARCHAR"));
+        assert_eq!(said(1, "ARROW:FLIGHT:SQL:TYPE_NAME").as_deref(), Some("TEXT"));
         assert_eq!(said(1, "ARROW:FLIGHT:SQL:PRECISION"), None);
         for (before, after) in schema.fields().iter().zip(annotated.fields()) {
             assert_eq!(before.name(), after.name());

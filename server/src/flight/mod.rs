@@ -46,20 +46,19 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::engine::Engine;
-use crate::limits::{
-    WIRE_HEADER_BYTES_MAX, WIRE_KEEPALIVE_INTERVAL, WIRE_KEEPALIVE_TIMEOUT, WIRE_MESSAGE_BYTES_MAX,
-};
+use crate::limits::{WIRE_HEADER_BYTES_MAX, WIRE_KEEPALIVE_INTERVAL, WIRE_KEEPALIVE_TIMEOUT, WIRE_MESSAGE_BYTES_MAX};
 use crate::telemetry::Metrics;
 use crate::{Error, Result};
 
-/// Serves until `draining` fires and the open calls are answered.
+/// Serves until `draining` fires and the open calls are answered; `stopping` cancels those that still run.
 pub async fn serve(
     listener: TcpListener,
     engine: Engine,
     metrics: Metrics,
     draining: CancellationToken,
+    stopping: CancellationToken,
 ) -> Result<()> {
-    let shared = Arc::new(service::Shared::new(engine, metrics)?);
+    let shared = Arc::new(service::Shared::new(engine, metrics, stopping)?);
     let service = FlightServiceServer::new(service::Service::new(shared))
         .max_decoding_message_size(WIRE_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);

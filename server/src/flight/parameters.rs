@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array, UnionArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
@@ -19,34 +19,16 @@ use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tonic::Status;
 
+use crate::engine::parameter_type;
 use crate::limits::BOUND_ROWS_MAX;
 use crate::{Error, Result};
 
-/// The schema of the parameters `$1`, `$2`, … as clients see it.
+/// The schema of the parameters `$1`, `$2`, … as clients see it; one of no known type is text.
 pub fn parameter_schema(types: &[Option<DataType>]) -> Schema {
     let fields = types.iter().enumerate().map(|(index, known)| {
-        Field::new(format!("${}", index + 1), known.as_ref().map_or(DataType::Utf8, offered), true)
+        Field::new(format!("${}", index + 1), known.as_ref().map_or(DataType::Utf8, parameter_type), true)
     });
     Schema::new(fields.collect::<Vec<_>>())
-}
-
-/// The type to offer for a parameter of type `known`. Java's client writes epoch milliseconds whatever unit it is told,
-/// and binds neither views nor small decimals; a parameter of no known type is text.
-fn offered(known: &DataType) -> DataType {
-    match known {
-        DataType::Null | DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
-        DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_) => DataType::Binary,
-        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
-        DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
-        DataType::Date64 => DataType::Date32,
-        DataType::Float16 => DataType::Float32,
-        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
-            DataType::Decimal128(*precision, *scale)
-        }
-        DataType::Dictionary(_, values) => offered(values),
-        DataType::RunEndEncoded(_, values) => offered(values.data_type()),
-        other => other.clone(),
-    }
 }
 
 /// The rows that a client bound, in order. Without a column it is no binding at all.
@@ -166,7 +148,7 @@ fn unreadable(error: FlightError) -> Error {
 mod tests {
     use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
     use arrow::buffer::ScalarBuffer;
-    use arrow::datatypes::UnionFields;
+    use arrow::datatypes::{TimeUnit, UnionFields};
     use arrow_flight::encode::FlightDataEncoderBuilder;
     use arrow_flight::{FlightDescriptor, SchemaAsIpc};
 

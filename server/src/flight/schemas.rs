@@ -28,10 +28,8 @@ mod tests {
     use super::*;
 
     fn found(catalog: Option<&str>, pattern: Option<&str>) -> Vec<String> {
-        let command = CommandGetDbSchemas {
-            catalog: catalog.map(Into::into),
-            db_schema_filter_pattern: pattern.map(Into::into),
-        };
+        let command =
+            CommandGetDbSchemas { catalog: catalog.map(Into::into), db_schema_filter_pattern: pattern.map(Into::into) };
         let batch = batch(command, &["main".into(), "my_x".into(), "myyx".into()]).unwrap();
         assert_eq!(batch.schema(), schema());
         batch.column(1).as_string::<i32>().iter().flatten().map(Into::into).collect()

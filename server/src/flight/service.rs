@@ -13,6 +13,7 @@ use arrow_flight::{
     PollInfo, PutResult, SchemaResult, Ticket,
 };
 use futures::Stream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::dispatch::Dispatch;
@@ -44,10 +45,10 @@ pub struct Shared {
 
 impl Shared {
     /// The state of a new server.
-    pub fn new(engine: Engine, metrics: Metrics) -> Result<Self> {
+    pub fn new(engine: Engine, metrics: Metrics, stopping: CancellationToken) -> Result<Self> {
         Ok(Shared {
             engine,
-            sessions: Sessions::new(),
+            sessions: Sessions::new(stopping),
             prepared: Handles::new(PREPARED_STATEMENTS_MAX, PREPARED_STATEMENT_IDLE),
             statements: Statements::new(metrics),
             sql_infos: SqlInfos::new()?,

@@ -6,14 +6,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
 use super::auth::{self, Credentials};
 use super::handles::Handles;
+use crate::Result;
 use crate::engine::{DEFAULT_SCHEMA, Principal, Session, StatementContext};
 use crate::limits::{SESSION_IDLE, SESSIONS_MAX};
-use crate::Result;
 
 /// The cookie that names a session.
 const COOKIE: &str = "limn_session";
@@ -26,6 +27,7 @@ const DEADLINE_MARGIN: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Sessions {
     kept: Handles<Arc<Session>>,
+    stopping: CancellationToken,
 }
 
 /// Who sent a request, put into its extensions before the handlers see it.
@@ -39,12 +41,13 @@ pub struct Caller {
     pub deadline: Option<Instant>,
     /// The token or cookie that named the session.
     key: Option<String>,
+    stopping: CancellationToken,
 }
 
 impl Sessions {
-    /// No sessions yet.
-    pub fn new() -> Self {
-        Sessions { kept: Handles::new(SESSIONS_MAX, SESSION_IDLE) }
+    /// No sessions yet; all statements are cancelled when `stopping` is.
+    pub fn new(stopping: CancellationToken) -> Self {
+        Sessions { kept: Handles::new(SESSIONS_MAX, SESSION_IDLE), stopping }
     }
 
     /// Who sent the request with these headers.
@@ -57,6 +60,7 @@ impl Sessions {
             session: session.unwrap_or_else(|| Arc::new(Session::new())),
             deadline: timeout(metadata).map(|timeout| now + timeout.saturating_sub(DEADLINE_MARGIN)),
             key,
+            stopping: self.stopping.clone(),
         })
     }
 
@@ -95,6 +99,7 @@ impl Caller {
     pub fn statement(&self) -> StatementContext {
         let mut ctx = StatementContext::new(self.principal.clone(), Arc::clone(&self.session));
         ctx.deadline = self.deadline;
+        ctx.cancel = self.stopping.child_token();
         ctx
     }
 }
@@ -153,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_changed_session_comes_back_by_token_and_by_cookie() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(CancellationToken::new());
         let now = Instant::now();
         let first = sessions.caller(&metadata(&[]), now).unwrap();
         first.session.set_schema("sales");
@@ -179,8 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn stopping_the_server_cancels_every_statement_and_no_statement_another() {
+        let stopping = CancellationToken::new();
+        let caller = Sessions::new(stopping.clone()).caller(&metadata(&[]), Instant::now()).unwrap();
+        let (first, second) = (caller.statement(), caller.statement());
+        first.cancel.cancel();
+        assert!(!second.cancel.is_cancelled());
+        stopping.cancel();
+        assert!(second.cancel.is_cancelled());
+    }
+
+    #[test]
     fn an_unchanged_session_is_not_kept() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(CancellationToken::new());
         let now = Instant::now();
         let caller = sessions.caller(&metadata(&[]), now).unwrap();
         let mut response = Response::new(());
@@ -190,7 +206,7 @@ mod tests {
 
     #[test]
     fn two_clients_with_the_same_foreign_bearer_share_nothing() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(CancellationToken::new());
         let now = Instant::now();
         let headers = metadata(&[("authorization", "Bearer company-token")]);
         let first = sessions.caller(&headers, now).unwrap();

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use prost::{Enumeration, Message, Oneof};
 
+use super::parameters::Binding;
 use super::service::Shared;
 use super::session::Caller;
 use super::statement::{accept, run_effect};
-use super::parameters::Binding;
 use crate::engine::{CATALOG, DEFAULT_SCHEMA, Kind};
 use crate::{Class, Error, Result, error};
 

@@ -39,7 +39,9 @@ impl SqlInfos {
                 Value::Bool(value) => builder.append(id, value),
                 Value::Bigint(number) => builder.append(id, number),
                 Value::Bitmask(bits) => builder.append(id, bits),
-                Value::Texts(texts) => builder.append(id, texts),
+                Value::Words(words) => {
+                    builder.append(id, words.split_whitespace().map(String::from).collect::<Vec<_>>())
+                }
                 Value::NoConversions => builder.append(id, &HashMap::new()),
             }
             if !ONLY_WHEN_ASKED.contains(&id) {
@@ -69,7 +71,8 @@ enum Value {
     Bool(bool),
     Bigint(i64),
     Bitmask(i32),
-    Texts(&'static [&'static str]),
+    /// Words, separated by blanks.
+    Words(&'static str),
     /// An empty map; the one id that has a map must not be missing.
     NoConversions,
 }
@@ -98,12 +101,6 @@ impl From<i32> for Value {
     }
 }
 
-impl From<&'static [&'static str]> for Value {
-    fn from(texts: &'static [&'static str]) -> Self {
-        Value::Texts(texts)
-    }
-}
-
 fn values() -> Vec<(u32, Value)> {
     let mut all = server();
     all.extend(language());
@@ -124,10 +121,10 @@ fn server() -> Vec<(u32, Value)> {
         (5, false.into()), // Substrait
         (6, "".into()),
         (7, "".into()),
-        (8, 0_i32.into()), // no transactions: BeginTransaction is refused
-        (9, true.into()),  // cancel
-        (10, false.into()), // bulk ingestion
-        (11, false.into()), // ... in transactions
+        (8, 0_i32.into()),   // no transactions: BeginTransaction is refused
+        (9, true.into()),    // cancel
+        (10, false.into()),  // bulk ingestion
+        (11, false.into()),  // ... in transactions
         (100, 0_i32.into()), // no statement timeout but the client's own
         (101, 0_i32.into()),
     ]
@@ -144,11 +141,11 @@ fn language() -> Vec<(u32, Value)> {
         (505, CASE_SENSITIVE.into()),
         (506, true.into()), // all tables are selectable
         (507, NULLS_HIGH.into()),
-        (508, KEYWORDS.into()),
-        (509, NUMERIC_FUNCTIONS.into()),
-        (510, STRING_FUNCTIONS.into()),
-        (511, SYSTEM_FUNCTIONS.into()),
-        (512, DATETIME_FUNCTIONS.into()),
+        (508, Value::Words(KEYWORDS)),
+        (509, Value::Words(NUMERIC_FUNCTIONS)),
+        (510, Value::Words(STRING_FUNCTIONS)),
+        (511, Value::Words(SYSTEM_FUNCTIONS)),
+        (512, Value::Words(DATETIME_FUNCTIONS)),
         (513, "\\".into()),
         (514, "".into()),
         (515, true.into()), // column aliases
@@ -160,17 +157,17 @@ fn language() -> Vec<(u32, Value)> {
 fn support() -> Vec<(u32, Value)> {
     vec![
         (517, Value::NoConversions),
-        (518, true.into()),       // table aliases
-        (519, false.into()),      // ... need not differ from table names
-        (520, true.into()),       // expressions in ORDER BY
-        (521, true.into()),       // ORDER BY what is not selected
-        (522, 0b11_i32.into()),   // GROUP BY what is not selected, and beyond
-        (523, true.into()),       // LIKE ... ESCAPE
-        (524, true.into()),       // NOT NULL columns
-        (525, 0b11_i32.into()),   // minimum and core grammar
-        (526, 0b1_i32.into()),    // SQL-92 entry level
-        (527, false.into()),      // referential integrity
-        (528, 0b110_i32.into()),  // limited and full outer joins
+        (518, true.into()),      // table aliases
+        (519, false.into()),     // ... need not differ from table names
+        (520, true.into()),      // expressions in ORDER BY
+        (521, true.into()),      // ORDER BY what is not selected
+        (522, 0b11_i32.into()),  // GROUP BY what is not selected, and beyond
+        (523, true.into()),      // LIKE ... ESCAPE
+        (524, true.into()),      // NOT NULL columns
+        (525, 0b11_i32.into()),  // minimum and core grammar
+        (526, 0b1_i32.into()),   // SQL-92 entry level
+        (527, false.into()),     // referential integrity
+        (528, 0b110_i32.into()), // limited and full outer joins
         (529, "schema".into()),
         (530, "procedure".into()),
         (531, "catalog".into()),
@@ -178,8 +175,8 @@ fn support() -> Vec<(u32, Value)> {
         (533, 0_i32.into()),
         (534, 0_i32.into()),
         (535, 0_i32.into()),
-        (536, false.into()), // SELECT FOR UPDATE
-        (537, false.into()), // stored procedures
+        (536, false.into()),     // SELECT FOR UPDATE
+        (537, false.into()),     // stored procedures
         (538, 0b111_i32.into()), // subqueries in comparisons, EXISTS, IN
         (539, true.into()),      // correlated subqueries
         (540, 0b11_i32.into()),  // UNION, UNION ALL
@@ -201,8 +198,8 @@ fn limits() -> Vec<(u32, Value)> {
 /// 562 to 576: transactions, result sets, batches.
 fn transactions_and_results() -> Vec<(u32, Value)> {
     vec![
-        (562, 0_i64.into()), // 0 is the one value that JDBC and ODBC read alike
-        (563, false.into()), // agrees with 8
+        (562, 0_i64.into()),   // 0 is the one value that JDBC and ODBC read alike
+        (563, false.into()),   // agrees with 8
         (564, 0b1_i32.into()), // isolation: none
         (565, false.into()),
         (566, false.into()),
@@ -220,30 +217,24 @@ fn transactions_and_results() -> Vec<(u32, Value)> {
 }
 
 /// Words beyond SQL:2003's that the dialect gives a meaning.
-const KEYWORDS: &[&str] = &[
-    "ALIAS", "COPY", "DELTA", "DESCRIBE", "EXPERIMENT", "EXPLAIN", "FEATURES", "HISTORY", "ILIKE", "LIMIT", "MODEL",
-    "MODELS", "OFFSET", "QUALIFY", "REPLACE", "SEED", "SHOW", "SPLIT", "TARGET", "TRAIN", "VERSION",
-];
+const KEYWORDS: &str = "\
+    ALIAS COPY DELTA DESCRIBE EXPERIMENT EXPLAIN FEATURES HISTORY ILIKE LIMIT MODEL MODELS OFFSET QUALIFY \
+    REPLACE SEED SHOW SPLIT TARGET TRAIN VERSION";
 
-const NUMERIC_FUNCTIONS: &[&str] = &[
-    "ABS", "ACOS", "ACOSH", "ASIN", "ASINH", "ATAN", "ATAN2", "ATANH", "CBRT", "CEIL", "COS", "COSH", "COT", "DEGREES",
-    "EXP", "FACTORIAL", "FLOOR", "GCD", "LCM", "LN", "LOG", "LOG10", "LOG2", "PI", "POWER", "RADIANS", "RANDOM",
-    "ROUND", "SIGNUM", "SIN", "SINH", "SQRT", "TAN", "TANH", "TRUNC",
-];
+const NUMERIC_FUNCTIONS: &str = "\
+    ABS ACOS ACOSH ASIN ASINH ATAN ATAN2 ATANH CBRT CEIL COS COSH COT DEGREES EXP FACTORIAL FLOOR GCD LCM LN \
+    LOG LOG10 LOG2 PI POWER RADIANS RANDOM ROUND SIGNUM SIN SINH SQRT TAN TANH TRUNC";
 
-const STRING_FUNCTIONS: &[&str] = &[
-    "ASCII", "BIT_LENGTH", "BTRIM", "CHARACTER_LENGTH", "CHR", "CONCAT", "CONCAT_WS", "CONTAINS", "ENDS_WITH",
-    "INITCAP", "LEFT", "LENGTH", "LEVENSHTEIN", "LOWER", "LPAD", "LTRIM", "OCTET_LENGTH", "REGEXP_LIKE",
-    "REGEXP_MATCH", "REGEXP_REPLACE", "REPEAT", "REPLACE", "REVERSE", "RIGHT", "RPAD", "RTRIM", "SPLIT_PART",
-    "STARTS_WITH", "STRPOS", "SUBSTR", "SUBSTRING", "TRANSLATE", "TRIM", "UPPER",
-];
+const STRING_FUNCTIONS: &str = "\
+    ASCII BIT_LENGTH BTRIM CHARACTER_LENGTH CHR CONCAT CONCAT_WS CONTAINS ENDS_WITH INITCAP LEFT LENGTH \
+    LEVENSHTEIN LOWER LPAD LTRIM OCTET_LENGTH REGEXP_LIKE REGEXP_MATCH REGEXP_REPLACE REPEAT REPLACE REVERSE \
+    RIGHT RPAD RTRIM SPLIT_PART STARTS_WITH STRPOS SUBSTR SUBSTRING TRANSLATE TRIM UPPER";
 
-const SYSTEM_FUNCTIONS: &[&str] = &["ARROW_TYPEOF", "COALESCE", "NULLIF", "NVL", "PREDICT", "VERSION"];
+const SYSTEM_FUNCTIONS: &str = "ARROW_TYPEOF COALESCE NULLIF NVL PREDICT VERSION";
 
-const DATETIME_FUNCTIONS: &[&str] = &[
-    "CURRENT_DATE", "CURRENT_TIME", "DATE_BIN", "DATE_PART", "DATE_TRUNC", "FROM_UNIXTIME", "MAKE_DATE", "NOW",
-    "TO_CHAR", "TO_DATE", "TO_TIMESTAMP", "TO_UNIXTIME",
-];
+const DATETIME_FUNCTIONS: &str = "\
+    CURRENT_DATE CURRENT_TIME DATE_BIN DATE_PART DATE_TRUNC FROM_UNIXTIME MAKE_DATE NOW TO_CHAR TO_DATE \
+    TO_TIMESTAMP TO_UNIXTIME";
 
 #[cfg(test)]
 mod tests {

@@ -21,9 +21,10 @@ use super::status::{answer, to_status};
 use super::stream::{self, FlightStream};
 use super::ticket::{EffectTicket, QueryTicket, Ticket};
 use super::{columns, info};
-use crate::engine::{Answer, BatchStream, Description, Engine, Kind, Session, Snapshots, StatementContext};
+use crate::engine::{
+    Answer, BatchStream, Description, Engine, Kind, Session, Snapshots, StatementContext, number_placeholders,
+};
 use crate::limits::{STATEMENT_BYTES_MAX, WIRE_EFFECT_RESULT_BYTES_MAX};
-use crate::sql::placeholder::number_placeholders;
 use crate::{Error, Result};
 
 /// A statement's text as the engine takes it: bounded, with numbered placeholders.
@@ -200,9 +201,7 @@ async fn run_query(shared: &Shared, caller: &Caller, query: QueryTicket) -> Resu
     statement.is(Kind::Query);
     let begun = start_query(shared, &ctx, query).await;
     match begun {
-        Ok((schema, batches)) => {
-            Ok(stream::running(ctx, statement, columns::annotate(&schema), batches))
-        }
+        Ok((schema, batches)) => Ok(stream::running(ctx, statement, columns::annotate(&schema), batches)),
         Err(error) => {
             let status = to_status(&error, &ctx.query_id);
             let _counted: Result<()> = statement.ended(Err(error));
@@ -227,11 +226,7 @@ fn as_planned(caller: &Caller, query: &QueryTicket) -> StatementContext {
 }
 
 /// Runs the query for each bound row; the result is one after the other.
-async fn start_query(
-    shared: &Shared,
-    ctx: &StatementContext,
-    query: QueryTicket,
-) -> Result<(SchemaRef, BatchStream)> {
+async fn start_query(shared: &Shared, ctx: &StatementContext, query: QueryTicket) -> Result<(SchemaRef, BatchStream)> {
     let mut rows = Binding::from_ipc(&query.parameters)?.rows()?.into_iter();
     let Some(first) = rows.next() else {
         let description = describe(shared, ctx, &query.sql).await?;

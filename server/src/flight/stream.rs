@@ -32,8 +32,7 @@ pub fn running(ctx: StatementContext, statement: Statement, schema: SchemaRef, b
     let (sender, receiver) = mpsc::channel(WIRE_BATCHES_BUFFERED);
     tokio::spawn(pump(ctx.clone(), statement, batches, sender));
     let query_id = ctx.query_id.clone();
-    let results = ReceiverStream::new(receiver)
-        .map_err(move |error| FlightError::from(to_status(&error, &query_id)));
+    let results = ReceiverStream::new(receiver).map_err(move |error| FlightError::from(to_status(&error, &query_id)));
     Box::pin(UntilDropped { messages: encode(schema, results), _cancel: ctx.cancel.drop_guard() })
 }
 
@@ -47,10 +46,7 @@ fn encode(
     schema: SchemaRef,
     batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 ) -> FlightDataEncoder {
-    FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        .with_max_flight_data_size(WIRE_FLIGHT_DATA_BYTES)
-        .build(batches)
+    FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(WIRE_FLIGHT_DATA_BYTES).build(batches)
 }
 
 /// Moves batches from the engine to the wire until either has had enough.

@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn absent_catalogs_and_schemas_filter_nothing_and_empty_ones_find_nothing() {
         let catalog = |name: &str| CommandGetTables { catalog: Some(name.into()), ..Default::default() };
-        let schema = |name: &str| CommandGetTables { db_schema_filter_pattern: Some(name.into()), ..Default::default() };
+        let schema =
+            |name: &str| CommandGetTables { db_schema_filter_pattern: Some(name.into()), ..Default::default() };
         assert_eq!(found(catalog(CATALOG)).len(), 4);
         assert!(found(catalog("")).is_empty());
         assert_eq!(found(schema("sys%")), ["runs"]);

@@ -100,9 +100,7 @@ impl Ticket {
         }
         match (wire.query, wire.effect) {
             (Some(query), None) => Ok(Ticket::Query(query.into_ticket(wire.query_id))),
-            (None, Some(effect)) => {
-                Ok(Ticket::Effect(EffectTicket { query_id: wire.query_id, result: effect.result }))
-            }
+            (None, Some(effect)) => Ok(Ticket::Effect(EffectTicket { query_id: wire.query_id, result: effect.result })),
             _ => Err(Error::input("the ticket is not one of this server")),
         }
     }

@@ -1,6 +1,6 @@
 //! `GetXdbcTypeInfo`: the SQL types as ODBC lists them.
 //!
-//! ODBC clients read the nineteen columns by position. Names are those of [`columns`](super::columns).
+//! ODBC clients read the nineteen columns by position. Names are those that `DESCRIBE` shows.
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -32,7 +32,7 @@ fn types() -> Vec<XdbcTypeInfo> {
         number("SMALLINT", Xdbc::XdbcSmallint, 5, 10),
         number("INT", Xdbc::XdbcInteger, 10, 10),
         number("BIGINT", Xdbc::XdbcBigint, 19, 10),
-        number("FLOAT", Xdbc::XdbcReal, 24, 2),
+        number("REAL", Xdbc::XdbcReal, 24, 2),
         number("DOUBLE", Xdbc::XdbcDouble, 53, 2),
         XdbcTypeInfo {
             create_params: Some(vec!["precision".into(), "scale".into()]),
@@ -40,8 +40,8 @@ fn types() -> Vec<XdbcTypeInfo> {
             maximum_scale: Some(38),
             ..number("DECIMAL", Xdbc::XdbcDecimal, 38, 10)
         },
-        XdbcTypeInfo { case_sensitive: true, ..quoted(plain("VARCHAR", Xdbc::XdbcVarchar, i32::MAX), "'") },
-        quoted(plain("BYTEA", Xdbc::XdbcVarbinary, i32::MAX), "X'"),
+        XdbcTypeInfo { case_sensitive: true, ..quoted(plain("TEXT", Xdbc::XdbcVarchar, i32::MAX), "'") },
+        quoted(plain("BINARY", Xdbc::XdbcVarbinary, i32::MAX), "X'"),
         // The subcode of a date is 1, which prost names by its other meaning.
         moment("DATE", Xdbc::XdbcDate, 10, XdbcDatetimeSubcode::XdbcSubcodeYear),
         moment("TIME", Xdbc::XdbcTime, 15, XdbcDatetimeSubcode::XdbcSubcodeTime),
@@ -116,6 +116,31 @@ mod tests {
             codes.iter().zip(names.iter()).map(|(code, name)| (code.unwrap(), name.unwrap())).collect();
         assert!(rows.is_sorted());
         assert_eq!(rows.iter().map(|row| row.1).collect::<HashSet<_>>().len(), rows.len());
+    }
+
+    #[test]
+    fn names_are_those_of_the_type_table() {
+        use arrow::datatypes::{DataType, TimeUnit};
+        let listed: HashSet<String> =
+            batch(None).unwrap().column(0).as_string::<i32>().iter().flatten().map(str::to_string).collect();
+        for data_type in [
+            DataType::Boolean,
+            DataType::Int8,
+            DataType::Int16,
+            DataType::Int32,
+            DataType::Int64,
+            DataType::Float32,
+            DataType::Float64,
+            DataType::Utf8,
+            DataType::Binary,
+            DataType::Date32,
+            DataType::Time64(TimeUnit::Microsecond),
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ] {
+            let name = crate::engine::sql_name(&data_type);
+            assert!(listed.contains(&name), "{name}");
+        }
     }
 
     #[test]

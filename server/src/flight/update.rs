@@ -7,10 +7,10 @@ use futures::TryStreamExt;
 use tonic::Status;
 
 use super::execution;
+use super::parameters::Binding;
 use super::service::Shared;
 use super::session::Caller;
 use super::statement::{accept, describe, run_effect};
-use super::parameters::Binding;
 use super::status::to_status;
 use crate::engine::{Engine, Kind, StatementContext};
 use crate::{Error, Result};

@@ -99,7 +99,10 @@ mod tests {
         for (sql, expected) in [
             ("SELECT ?", "SELECT $1"),
             ("SELECT ? + ?, f(?)", "SELECT $1 + $2, f($3)"),
-            ("INSERT INTO t VALUES (?,?,?,?,?,?,?,?,?,?,?)", "INSERT INTO t VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"),
+            (
+                "INSERT INTO t VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO t VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)",
+            ),
             ("?", "$1"),
             ("SELECT 'é', ?, 'ü?'", "SELECT 'é', $1, 'ü?'"),
         ] {

@@ -27,6 +27,8 @@ pub struct Found {
     pub versions: Vec<VersionedTable>,
     /// Calls of `read_csv` and `read_parquet`.
     pub files: Vec<FileCall>,
+    /// The names of table functions that DataFusion knows, folded; they are no tables.
+    pub functions: Vec<String>,
     /// Calls of `PREDICT` and `PREDICT_PROBA`.
     pub predictions: Vec<PredictCall>,
 }
@@ -131,12 +133,18 @@ impl VisitorMut for Scanner {
                     Ok(_) if version.is_some() => Err(Error::input(format!(
                         "expected a version clause on a table, found one on the function `{called}`"
                     ))),
-                    Ok(_) => Ok(()),
+                    Ok(_) => {
+                        self.found.functions.push(called);
+                        Ok(())
+                    }
                     Err(error) => Err(error),
                 }
             }
             TableFactor::Function { name, .. } => match file_function(&name.to_string().to_lowercase()) {
-                Ok(None) => Ok(()),
+                Ok(None) => {
+                    self.found.functions.push(name.to_string().to_lowercase());
+                    Ok(())
+                }
                 Ok(Some(_)) => Err(Error::unsupported(format!("`LATERAL {name}` is not supported"))),
                 Err(error) => Err(error),
             },

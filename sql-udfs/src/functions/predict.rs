@@ -229,3 +229,6 @@ fn accepted(expected: ValueType, found: &DataType) -> Option<DataType> {
 fn sql_name(data_type: &DataType) -> String {
     ValueType::of(data_type).map_or_else(|| data_type.to_string(), |known| known.sql_name().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

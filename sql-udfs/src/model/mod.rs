@@ -20,3 +20,6 @@ pub mod reference;
 pub mod signature;
 
 pub(crate) mod tree;
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,7 @@ impl ValueType {
             DataType::Float16 | DataType::Float32 | DataType::Float64 => Some(ValueType::Double),
             DataType::Decimal32(_, _) | DataType::Decimal64(_, _) => Some(ValueType::Double),
             DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => Some(ValueType::Double),
+            DataType::Dictionary(_, values) => Self::of(values),
             integer if integer.is_integer() => Some(ValueType::BigInt),
             _ => None,
         }

@@ -71,7 +71,7 @@ impl Tree {
     pub(crate) fn new(splits: Vec<Split>, leaves: Vec<f64>, width: usize, features: usize) -> Result<Self> {
         let leaf_count = leaves.len() / width.max(1);
         let too_large = splits.len() > TREE_NODES_MAX || leaf_count > TREE_NODES_MAX;
-        if too_large || width == 0 || leaves.len() % width != 0 || leaf_count == 0 {
+        if too_large || width == 0 || !leaves.len().is_multiple_of(width) || leaf_count == 0 {
             return Err(Error::input(format!(
                 "malformed model: expected a tree of 1 to {TREE_NODES_MAX} leaves, found {leaf_count}"
             )));
@@ -135,9 +135,9 @@ impl Tree {
 
 impl Cell {
     fn next(&self, value: f64) -> u32 {
-        // Both comparisons are false for NaN, so that a missing value needs no branch of its own.
-        let greater = if self.missing_follows_yes { value > self.threshold } else { !(value <= self.threshold) };
-        self.yes + u32::from(greater)
+        // No comparison holds for NaN, so a missing value stays with `yes` unless it is told otherwise.
+        let missing_leaves = value.is_nan() & !self.missing_follows_yes;
+        self.yes + u32::from((value > self.threshold) | missing_leaves)
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
         let b: Vec<f64> = (0..rows).map(|i| (i % 11) as f64).collect();
         let mut out = vec![0.0; rows];
         small().score(&[&a, &b], &mut out);
-        for i in 0..rows {
+        for (i, found) in out.into_iter().enumerate() {
             let expected = if i % 3 <= 1 {
                 10.0
             } else if i % 11 <= 5 {
@@ -237,7 +237,7 @@ mod tests {
             } else {
                 30.0
             };
-            assert_eq!(out[i], expected, "row {i}");
+            assert_eq!(found, expected, "row {i}");
         }
     }
 

@@ -38,7 +38,7 @@ impl<'a> Problem<'a> {
         let intercept = context.parameters.boolean("fit_intercept");
         let c = context.parameters.double("c");
         let mut data = Standardized::new(rows, intercept, context)?;
-        data.to_unit_variance();
+        data.scale_to_unit_variance();
         let penalties = data.scales.iter().map(|scale| 1.0 / (c * scale * scale)).collect();
         let sums = if context.classes == 2 { 1 } else { context.classes };
         Ok(Problem { data, codes: rows.target.classes()?, sums, intercept, penalties })

@@ -26,6 +26,8 @@ mod standardize;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::fmt;
@@ -33,11 +35,11 @@ use std::fmt;
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 
-use self::algorithm::Context;
+use self::algorithm::{Algorithm, Context};
 use self::plan::Plan;
 use self::rows::Matrices;
 use crate::model::artifact;
-use crate::model::signature::Signature;
+use crate::model::signature::{Signature, ValueType};
 use crate::{Error, Result};
 
 /// A literal of the `USING algorithm (parameter = literal)` list, or the resolved value of a parameter.
@@ -143,6 +145,26 @@ pub struct Trained {
     pub metrics: Vec<Metric>,
 }
 
+/// An algorithm as documentation shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct AlgorithmDoc {
+    /// The name that `USING` takes.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+    /// Its parameters.
+    pub parameters: &'static [parameter::Specification],
+}
+
+/// Every algorithm that there is.
+///
+/// Without `USING`, a target of type `DOUBLE` or `BIGINT` is learned by `linear_regression`, one of type `BOOLEAN` or
+/// `TEXT` by `logistic_regression`.
+pub fn algorithms() -> impl Iterator<Item = AlgorithmDoc> {
+    let doc = |a: &&dyn Algorithm| AlgorithmDoc { name: a.name(), doc: a.doc(), parameters: a.parameters() };
+    algorithm::ALGORITHMS.iter().map(doc)
+}
+
 /// Checks everything that can be checked before the query runs: algorithm, parameters, target, split, feature types.
 ///
 /// `schema` is the training query's. Fails with `NotFound` for unknown names, with `Input` for wrong types and values.
@@ -192,7 +214,7 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
 const FITTED_SHARE: f64 = 0.9;
 
 fn check_batches(schema: &Schema, batches: &[RecordBatch]) -> Result<()> {
-    let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    let types = |schema: &Schema| schema.fields().iter().map(|f| ValueType::of(f.data_type())).collect::<Vec<_>>();
     let expected = types(schema);
     match batches.iter().map(|batch| types(batch.schema_ref())).find(|found| *found != expected) {
         Some(found) => Err(Error::internal(format!("expected batches of {expected:?}, found {found:?}"))),

@@ -33,11 +33,11 @@ impl Plan {
     pub fn new(request: &Request, schema: &Schema) -> Result<Self> {
         check_names(schema)?;
         let named = request.algorithm.as_deref().map(algorithm::by_name).transpose()?;
-        let name = named.map_or("a supervised algorithm", |algorithm| algorithm.name());
         let target = request.target.as_deref().ok_or_else(|| {
-            Error::input(format!("{name} needs a target, found none")).with_hint("add `TARGET column`")
+            let purpose = named.map(|algorithm| format!(" for {}", algorithm.name())).unwrap_or_default();
+            Error::input(format!("expected a target{purpose}, found none")).with_hint("add `TARGET column`")
         })?;
-        let target = target_column(schema, target, name)?;
+        let target = target_column(schema, target)?;
         let algorithm = named.unwrap_or_else(|| algorithm::by_target(target.feature.value_type));
         let mut parameters = Parameters::resolve(algorithm.name(), algorithm.parameters(), &request.parameters)?;
         let task = algorithm
@@ -77,14 +77,14 @@ fn position(schema: &Schema, kind: &str, name: &str) -> Result<usize> {
     })
 }
 
-fn target_column(schema: &Schema, name: &str, algorithm: &str) -> Result<Column> {
+fn target_column(schema: &Schema, name: &str) -> Result<Column> {
     let position = position(schema, "target column", name)?;
     let data_type = schema.field(position).data_type();
     match ValueType::of(data_type) {
         Some(value_type) => Ok(Column { position, feature: Feature { name: name.to_owned(), value_type } }),
-        None => Err(Error::input(format!(
-            "target `{name}` has type {data_type}, {algorithm} expects a number, a boolean or text"
-        ))),
+        None => {
+            Err(Error::input(format!("target `{name}` has type {data_type}, expected a number, a boolean or text")))
+        }
     }
 }
 

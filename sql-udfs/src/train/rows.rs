@@ -4,6 +4,7 @@
 //! a training holds its data about once.
 
 use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use super::plan::{Column, Plan};
@@ -11,7 +12,7 @@ use super::split;
 use super::target::{self, Target};
 use super::{Request, Watch, canonical};
 use crate::limits::TRAINING_ROWS_MAX;
-use crate::model::columns::doubles;
+use crate::model::columns::{doubles, strict_cast};
 use crate::model::signature::ClassLabel;
 use crate::{Error, Result};
 
@@ -60,7 +61,7 @@ pub(super) fn read(plan: &Plan, request: &Request, batches: Vec<RecordBatch>, wa
     let mut source = Source { columns: vec![Vec::with_capacity(batches.len()); width], rows: total, watch };
     for batch in batches {
         for (column, array) in source.columns.iter_mut().zip(batch.columns()) {
-            column.push(array.clone());
+            column.push(plain(array)?);
         }
     }
     let order = source.canonical_order(plan)?;
@@ -94,6 +95,14 @@ pub(super) fn read(plan: &Plan, request: &Request, batches: Vec<RecordBatch>, wa
         classes,
         dropped,
     })
+}
+
+/// A column without a dictionary, which sources may put around repeated values.
+fn plain(array: &ArrayRef) -> Result<ArrayRef> {
+    match array.data_type() {
+        DataType::Dictionary(_, values) => strict_cast(array, values),
+        _ => Ok(array.clone()),
+    }
 }
 
 /// How much of a training's progress the reading is.
@@ -142,7 +151,8 @@ impl Source<'_> {
         let mut values = Vec::with_capacity(self.rows);
         for array in self.columns.get_mut(column.position).map(std::mem::take).unwrap_or_default() {
             self.check_cancelled()?;
-            values.extend_from_slice(&doubles(&array)?);
+            // Negative zero equals zero in the canonical order, so it must not differ from it afterwards.
+            values.extend(doubles(&array)?.iter().map(|value| value + 0.0));
         }
         Ok(values)
     }

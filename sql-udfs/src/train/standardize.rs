@@ -50,7 +50,7 @@ impl<'a> Standardized<'a> {
     }
 
     /// Scales to a mean square of one, in place of a length of one.
-    pub fn to_unit_variance(&mut self) {
+    pub fn scale_to_unit_variance(&mut self) {
         let root = (self.rows as f64).sqrt();
         self.scales.iter_mut().for_each(|scale| *scale /= root);
     }

@@ -90,6 +90,10 @@ fn expand(pattern: &str, stop: &Stop) -> Result<Vec<FileStat>> {
             let error = Error::input(format!("expected a file, found the directory `{pattern}`"));
             return Err(error.with_hint(format!("name its files: `{}/*`", pattern.trim_end_matches('/'))));
         }
+        // A pipe or a device has no end and no second reading.
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(Error::input(format!("expected a file, found something else at `{pattern}`")));
+        }
         Ok(metadata) => return Ok(vec![stat(&working_directory, literal, &metadata)]),
         Err(error) if !is_pattern(pattern) && error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Error::from(error).context(format!("`{pattern}`")));
@@ -413,6 +417,7 @@ mod tests {
             (format!("{at}"), Class::Input, format!("expected a file, found the directory `{at}`")),
             (format!("{at}/[ab"), Class::Input, format!("expected `]` for the `[` in the pattern `{at}/[ab`")),
             ("s3://b/x".into(), Class::Unsupported, "`s3://b/x`: reading from `s3://` is not supported".into()),
+            ("/dev/null".into(), Class::Input, "expected a file, found something else at `/dev/null`".into()),
             (String::new(), Class::Input, "expected a path, found an empty text".into()),
         ];
         for (pattern, class, text) in cases {

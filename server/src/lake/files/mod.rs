@@ -51,3 +51,25 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce(&Stop) -> Result<T> + Sen
         Err(error) => Err(Error::internal(format!("reading files failed: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_stops() {
+        let (started, is_started) = tokio::sync::oneshot::channel();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        let waiting = tokio::spawn(blocking(move |stop| {
+            started.send(()).unwrap();
+            while stop.check().is_ok() {
+                std::thread::yield_now();
+            }
+            ended.send(stop.check().unwrap_err().class()).unwrap();
+            Ok(())
+        }));
+        is_started.await.unwrap();
+        waiting.abort();
+        assert_eq!(has_ended.await.unwrap(), crate::Class::Cancelled);
+    }
+}

@@ -5,7 +5,7 @@
 //! by one that loses values. It knows nothing of statements.
 
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
-use sqlparser::ast::{ArrayElemTypeDef, DataType as Sql, ExactNumberInfo, StructField, TimezoneInfo};
+use sqlparser::ast::{ArrayElemTypeDef, DataType as Sql, ExactNumberInfo, Ident, StructField, TimezoneInfo};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -124,11 +124,7 @@ pub fn parse_columns_text(text: &str) -> Result<Vec<(String, DataType)>> {
     let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text).map_err(wrong)?;
     let mut columns = Vec::new();
     loop {
-        let name = parser.parse_identifier().map_err(wrong)?;
-        let name = match name.quote_style {
-            Some(_) => name.value,
-            None => name.value.to_lowercase(),
-        };
+        let name = folded(&parser.parse_identifier().map_err(wrong)?);
         let data_type = parse_sql_type(&parser.parse_data_type().map_err(wrong)?)
             .map_err(|error| error.context(format!("column `{name}`")))?;
         columns.push((name, data_type));
@@ -196,6 +192,14 @@ fn microseconds(sql: &Sql, precision: Option<u64>) -> Result<()> {
     }
 }
 
+/// A name as SQL folds it: quoted as it is, else in lower case.
+fn folded(name: &Ident) -> String {
+    match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_lowercase(),
+    }
+}
+
 fn structure(sql: &Sql, fields: &[StructField]) -> Result<DataType> {
     let fields: Result<Vec<Field>> = fields
         .iter()
@@ -203,7 +207,7 @@ fn structure(sql: &Sql, fields: &[StructField]) -> Result<DataType> {
             let Some(name) = &field.field_name else {
                 return Err(Error::input(format!("expected a name for each field of `{sql}`")));
             };
-            Ok(Field::new(&name.value, parse_sql_type(&field.field_type)?, true))
+            Ok(Field::new(folded(name), parse_sql_type(&field.field_type)?, true))
         })
         .collect();
     Ok(DataType::Struct(Fields::from(fields?)))
@@ -271,6 +275,9 @@ mod tests {
         let columns = parse_columns_text(r#"A bigint, "B c" decimal(5,2), t timestamp with time zone"#).unwrap();
         let expected = [("a", DataType::Int64), ("B c", DataType::Decimal128(5, 2)), ("t", instant())];
         assert_eq!(columns, expected.map(|(name, data_type)| (name.to_string(), data_type)));
+        let nested = parse_type_text(r#"STRUCT<A BIGINT, "B" BIGINT[]>"#).unwrap();
+        let fields = [Field::new("a", DataType::Int64, true), Field::new("B", list_of(DataType::Int64), true)];
+        assert_eq!(nested, DataType::Struct(Fields::from(fields.to_vec())));
         assert_eq!(parse_columns_text("a").unwrap_err().class(), Class::Input);
         assert_eq!(parse_columns_text("a BIGINT b TEXT").unwrap_err().class(), Class::Input);
     }

@@ -151,6 +151,8 @@ async fn only_wanted_columns_are_parsed() {
     assert_eq!((row(&batch, 0), row(&batch, 1)), (vec!["x".into(), "1".into()], vec!["y".into(), "3".to_string()]));
     let batch = run(Arc::clone(&table), "SELECT count(*) FROM t").await.unwrap();
     assert_eq!(row(&batch, 0), ["2"]);
+    let batch = run(Arc::clone(&table), "SELECT a FROM t LIMIT 1").await.unwrap();
+    assert_eq!((batch.num_rows(), row(&batch, 0)), (1, vec!["1".to_string()]));
     assert!(run(table, "SELECT b FROM t").await.is_err());
 }
 

@@ -1,0 +1,20 @@
+//! What stock drivers ask besides queries: browsing, parameters, batches, error codes, effects that run once.
+//!
+//! The programs under `clients/` hold the expectations; each fails with the first thing that is otherwise.
+
+use limn_tests::{Outcome, TestServer, maven, paths, python};
+
+#[test]
+fn the_python_adbc_driver_finds_what_it_asks_for() -> Outcome {
+    let Some(python) = python::python()? else { return Ok(()) };
+    let server = TestServer::start()?;
+    python.script("surface.py", [server.flight_url()]).map(drop)
+}
+
+#[test]
+fn the_jdbc_driver_finds_what_it_asks_for() -> Outcome {
+    let Some(java) = maven::java(&paths::repository().join("examples/energy/java"))? else { return Ok(()) };
+    let server = TestServer::start()?;
+    let url = format!("jdbc:arrow-flight-sql://{}?useEncryption=false", server.flight_addr());
+    java.run(&paths::tests().join("clients/java/Surface.java"), [url.as_str()]).map(drop)
+}
