@@ -44,6 +44,8 @@ struct Inner {
     asked: usize,
     fail_at: Option<usize>,
     failed: bool,
+    /// Syncs of this kind say that they are done and do nothing.
+    lie: Option<Lie>,
     next_id: FileId,
     /// Which file has which name now.
     names: BTreeMap<PathBuf, FileId>,
@@ -56,6 +58,15 @@ pub enum Unsynced {
     Lost,
     /// Each survives or not, as this seed has it: names without their bytes, bytes without their names.
     Chance(u64),
+}
+
+/// What a disk only says to have synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// The bytes of files.
+    Files,
+    /// The names in directories.
+    Dirs,
 }
 
 impl CrashDisk {
@@ -84,6 +95,12 @@ impl CrashDisk {
         self.lock().failed
     }
 
+    /// From now on, syncs of this kind do nothing and say that they are done: a test that passes on such a disk does
+    /// not test durability.
+    pub fn lie_about(&self, syncs: Lie) {
+        self.lock().lie = Some(syncs);
+    }
+
     /// Writes into `into` what a disk has after a power cut right after `operations` operations.
     pub fn power_cut(&self, operations: usize, unsynced: Unsynced, into: &Path) -> io::Result<()> {
         let mut model = Model::new(self.root.clone());
@@ -110,7 +127,15 @@ impl CrashDisk {
             return Err(io::Error::other("the disk was told to fail"));
         }
         let done = work(&mut inner)?;
-        inner.journal.push(operation(&done));
+        let operation = operation(&done);
+        let untrue = match operation {
+            Operation::Sync(_) => inner.lie == Some(Lie::Files),
+            Operation::SyncDir(_) => inner.lie == Some(Lie::Dirs),
+            _ => false,
+        };
+        if !untrue {
+            inner.journal.push(operation);
+        }
         Ok(done)
     }
 

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{SessionContext, lit};
 use limn_server::lake::disk::{Disk, LocalDisk};
 use limn_server::lake::{At, CommitNotes, DataDirectory, Lake, NewTable, OnExisting, RelationKind, TableName};
-use limn_tests::crash_disk::{CrashDisk, Unsynced};
+use limn_tests::crash_disk::{CrashDisk, Lie, Unsynced};
 
 /// Relations by name: a table's ids in order, or `None` for a view.
 type State = BTreeMap<String, Option<Vec<i64>>>;
@@ -116,16 +116,16 @@ fn open(path: &Path, disk: Arc<dyn Disk>) -> limn_server::Result<Lake> {
     Lake::open(DataDirectory::open(path, &disk)?, disk)
 }
 
-async fn observe(lake: &Lake) -> State {
+async fn observe(lake: &Lake) -> limn_server::Result<State> {
     let ctx = SessionContext::new();
     let mut state = State::new();
     for relation in lake.relations("main").unwrap() {
         let ids = match relation.kind {
             RelationKind::View { .. } => None,
             RelationKind::Table => {
-                let snapshot = lake.snapshot(&relation, At::Latest).await.unwrap();
-                let provider = lake.provider(&snapshot).await.unwrap();
-                let batches = ctx.read_table(provider).unwrap().collect().await.unwrap();
+                let snapshot = lake.snapshot(&relation, At::Latest).await?;
+                let provider = lake.provider(&snapshot).await?;
+                let batches = ctx.read_table(provider)?.collect().await?;
                 let mut ids: Vec<i64> = batches
                     .iter()
                     .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
@@ -136,13 +136,13 @@ async fn observe(lake: &Lake) -> State {
         };
         state.insert(relation.name.table.clone(), ids);
     }
-    state
+    Ok(state)
 }
 
 /// What a new lake on a directory shows, once it has removed what a crash left.
-async fn recover(path: &Path) -> State {
-    let lake = open(path, Arc::new(LocalDisk)).unwrap();
-    lake.sweep().await.unwrap();
+async fn recover(path: &Path) -> limn_server::Result<State> {
+    let lake = open(path, Arc::new(LocalDisk))?;
+    lake.sweep().await?;
     lake.settle().await;
     let known: BTreeSet<String> = lake.relations("main").unwrap().iter().map(|r| r.id.clone()).collect();
     for entry in std::fs::read_dir(path.join("tables")).unwrap() {
@@ -156,15 +156,28 @@ async fn recover(path: &Path) -> State {
 async fn run_all(disk: &CrashDisk, path: &Path) -> (usize, Vec<usize>) {
     let lake = open(path, Arc::new(disk.clone())).unwrap();
     let opened = disk.operations();
+    (opened, run_sequence(disk, &lake).await)
+}
+
+async fn run_sequence(disk: &CrashDisk, lake: &Lake) -> Vec<usize> {
     let ctx = SessionContext::new();
     let mut answered = Vec::new();
     for statement in SEQUENCE {
-        statement.run(&lake, &ctx).await.unwrap();
+        statement.run(lake, &ctx).await.unwrap();
         answered.push(disk.operations());
         // Removals go on behind an answer; here they end before the next statement, so that runs are alike.
         lake.settle().await;
     }
-    (opened, answered)
+    answered
+}
+
+/// The state after each number of statements, none first.
+fn states() -> Vec<State> {
+    let mut states = vec![State::new()];
+    for statement in SEQUENCE {
+        states.push(statement.apply(&states[states.len() - 1]).unwrap());
+    }
+    states
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,10 +185,7 @@ async fn a_power_cut_at_any_moment_keeps_what_was_answered() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new(dir.path()).unwrap();
     let (opened, answered) = run_all(&disk, dir.path()).await;
-    let mut states = vec![State::new()];
-    for statement in SEQUENCE {
-        states.push(statement.apply(&states[states.len() - 1]).unwrap());
-    }
+    let states = states();
     assert!(opened > 0 && answered.iter().all(|at| *at > opened), "writes go through the disk");
 
     for cut in 0..=disk.operations() {
@@ -183,9 +193,12 @@ async fn a_power_cut_at_any_moment_keeps_what_was_answered() {
         for unsynced in [Unsynced::Lost, Unsynced::Chance(cut as u64)] {
             let into = tempfile::tempdir().unwrap();
             disk.power_cut(cut, unsynced, into.path()).unwrap();
-            let found = recover(into.path()).await;
+            let found = recover(into.path()).await.unwrap();
             let expected = &states[done..states.len().min(done + 2)];
-            assert!(expected.contains(&found), "cut after {cut} ({unsynced:?}): found {found:?}, expected {expected:?}");
+            assert!(
+                expected.contains(&found),
+                "cut after {cut} ({unsynced:?}): found {found:?}, expected {expected:?}"
+            );
         }
     }
 }
@@ -200,10 +213,25 @@ async fn a_lake_after_a_power_cut_takes_writes() {
         let into = tempfile::tempdir().unwrap();
         disk.power_cut(cut, Unsynced::Lost, into.path()).unwrap();
         let lake = open(into.path(), Arc::new(LocalDisk)).unwrap();
-        let before = observe(&lake).await;
+        let before = observe(&lake).await.unwrap();
         let insert = Insert("a", &[77]);
         insert.run(&lake, &SessionContext::new()).await.unwrap();
-        assert_eq!(observe(&lake).await, insert.apply(&before).unwrap());
+        assert_eq!(observe(&lake).await.unwrap(), insert.apply(&before).unwrap());
+    }
+}
+
+/// The other way round: on a disk whose syncs do nothing, the same check finds losses, so it can fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_lies_about_syncs_is_found_out() {
+    for lie in [Lie::Files, Lie::Dirs] {
+        let (dir, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let disk = CrashDisk::new(dir.path()).unwrap();
+        let lake = open(dir.path(), Arc::new(disk.clone())).unwrap();
+        disk.lie_about(lie);
+        run_sequence(&disk, &lake).await;
+        disk.power_cut(disk.operations(), Unsynced::Lost, into.path()).unwrap();
+        let found = recover(into.path()).await;
+        assert_ne!(found.ok(), states().pop(), "{lie:?}");
     }
 }
 
@@ -229,12 +257,12 @@ async fn run_with_failure(n: usize, path: &Path) -> Option<State> {
                 assert!(!possible.is_empty(), "operation {n} failed, and then {statement:?} gave {answer:?}");
                 lake.settle().await;
             }
-            let found = observe(&lake).await;
+            let found = observe(&lake).await.unwrap();
             assert!(possible.contains(&found), "operation {n} failed: found {found:?}, possible {possible:?}");
             possible = vec![found];
         }
     }
-    let found = recover(path).await;
+    let found = recover(path).await.unwrap();
     assert!(possible.contains(&found), "operation {n} failed: found {found:?}, possible {possible:?}");
     disk.failed().then_some(found)
 }

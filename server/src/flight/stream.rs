@@ -180,12 +180,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_or_a_panic_never_looks_like_the_end() {
-        let fixture = Fixture::new();
         let failing = futures::stream::iter([Ok(numbers(0, 1)), Err(Error::conflict("lost"))]);
-        let all: Vec<_> = fixture.run(failing).collect().await;
+        let all: Vec<_> = Fixture::new().run(failing).collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Aborted);
         let panicking = futures::stream::once(async { panic!("boom") });
-        let all: Vec<_> = fixture.run(panicking).collect().await;
+        let all: Vec<_> = Fixture::new().run(panicking).collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
     }
 

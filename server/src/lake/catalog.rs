@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::directory::{self, DataDirectory};
 use super::disk::Disk;
@@ -36,7 +37,7 @@ pub struct Names {
 pub struct Catalog {
     names: RwLock<Arc<Names>>,
     /// Held across a change, file included: changes take turns.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<Mutex<()>>,
     /// Set while the file may differ from `names`, because writing it failed half-way.
     suspect: AtomicBool,
     disk: Arc<dyn Disk>,
@@ -78,7 +79,7 @@ impl Catalog {
         };
         Ok(Catalog {
             names: RwLock::new(Arc::new(names)),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             suspect: AtomicBool::new(false),
             disk,
             path,
@@ -92,24 +93,50 @@ impl Catalog {
     }
 
     /// Changes the catalog. `change` edits a copy; `Ok(None)` leaves everything as it is. On an error nothing changed.
-    pub async fn change<T>(&self, change: impl FnOnce(&mut Names) -> Result<Option<T>>) -> Result<Option<T>> {
-        let _turn = self.turn.lock().await;
-        self.repair().await?;
-        let before = self.names();
-        let mut after = before.as_ref().clone();
+    ///
+    /// Dropping the future does not undo a change whose file is being written.
+    pub async fn change<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Names) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let turn = self.turn.clone().lock_owned().await;
+        let turn = self.repair(turn).await?;
+        let mut after = self.names().as_ref().clone();
         let Some(outcome) = change(&mut after)? else { return Ok(None) };
+        let this = self.clone();
+        // A task of its own, which keeps the turn: half-way is no place to stop.
+        whole(async move { this.replace(after, turn).await }).await?;
+        Ok(Some(outcome))
+    }
+
+    /// Fails while the catalog's file may say something else than memory does; a statement that is going to be
+    /// answered asks first.
+    pub async fn settled(self: &Arc<Self>) -> Result<()> {
+        if self.is_settled() {
+            return Ok(());
+        }
+        let turn = self.turn.clone().lock_owned().await;
+        self.repair(turn).await.map(drop)
+    }
+
+    /// Whether the file is known to say what memory says.
+    fn is_settled(&self) -> bool {
+        !self.suspect.load(Ordering::Acquire)
+    }
+
+    async fn replace(self: Arc<Self>, after: Names, turn: OwnedMutexGuard<()>) -> Result<()> {
         self.suspect.store(true, Ordering::Release);
         match self.write(&after).await {
             Ok(()) => {
                 *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
                 self.suspect.store(false, Ordering::Release);
-                Ok(Some(outcome))
+                Ok(())
             }
             Err(error) => {
                 // The file may have the change all the same (the rename done, its sync not). Whoever was told that
                 // the change failed must not find it after a restart, so put the old content back now or, where that
                 // fails too, before anything else is answered.
-                if let Err(again) = self.repair().await {
+                if let Err(again) = self.repair(turn).await {
                     tracing::error!(error = %again, "the catalog's file cannot be written");
                 }
                 Err(error.context("the catalog cannot be written"))
@@ -117,30 +144,20 @@ impl Catalog {
         }
     }
 
-    /// Fails while the catalog's file may say something else than memory does; a statement that is going to be
-    /// answered asks first.
-    pub async fn settled(&self) -> Result<()> {
-        if !self.suspect.load(Ordering::Acquire) {
-            return Ok(());
+    /// Writes what memory has, where the file may have something else.
+    async fn repair(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<OwnedMutexGuard<()>> {
+        if self.is_settled() {
+            return Ok(turn);
         }
-        let _turn = self.turn.lock().await;
-        self.repair().await
-    }
-
-    /// Whether the file is known to say what memory says.
-    pub fn is_settled(&self) -> bool {
-        !self.suspect.load(Ordering::Acquire)
-    }
-
-    async fn repair(&self) -> Result<()> {
-        if self.suspect.load(Ordering::Acquire) {
-            let names = self.names();
-            self.write(&names)
+        let this = self.clone();
+        whole(async move {
+            this.write(&this.names())
                 .await
                 .map_err(|error| Error::unavailable(format!("the catalog cannot be written: {}", error.message())))?;
-            self.suspect.store(false, Ordering::Release);
-        }
-        Ok(())
+            this.suspect.store(false, Ordering::Release);
+            Ok(turn)
+        })
+        .await
     }
 
     async fn write(&self, names: &Names) -> Result<()> {
@@ -150,6 +167,11 @@ impl Catalog {
             tokio::task::spawn_blocking(move || directory::replace(disk.as_ref(), &path, &temporary, &text)).await;
         written.map_err(|error| Error::internal(error.to_string()))?.map_err(Error::from)
     }
+}
+
+/// Runs work to its end, whoever stops waiting.
+async fn whole<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(|error| Error::internal(format!("the catalog: {error}")))?
 }
 
 fn encode(names: &Names) -> Result<Vec<u8>> {

@@ -10,9 +10,9 @@ use deltalake_core::table::state::DeltaTableState;
 use serde_json::Value;
 use tokio::task::AbortHandle;
 
-use super::CommitNotes;
 use super::log_store::{GuardedLogStore, Landed};
 use super::table::Table;
+use super::{CommitNotes, TableName};
 use crate::limits::COMMIT_ATTEMPTS_MAX;
 use crate::{Class, Error, Result};
 
@@ -122,6 +122,17 @@ pub fn outcome<T>(guarded: &GuardedLogStore, answer: Result<T, DeltaTableError>)
         }
         (None, Err(error)) => Err(super::error::delta(error)),
         (None, Ok(_)) => Err(Error::internal("a commit neither landed nor failed")),
+    }
+}
+
+/// Refuses a rewrite whose rows were taken from another version than the one that it replaces.
+pub fn refuse_stale(notes: &CommitNotes, name: &TableName, base: u64) -> Result<()> {
+    match notes.read {
+        Some(read) if read != base => {
+            Err(Error::conflict(format!("`{name}` went from version {read} to {base} since this statement read it"))
+                .with_hint("send the statement again"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -132,6 +132,9 @@ impl Creation {
             SaveMode::Overwrite => Some(table.latest().await?.version()),
             _ => None,
         };
+        if let Some(base) = base {
+            commit::refuse_stale(&self.notes, self.definition.name(), base)?;
+        }
         let files = match &self.source {
             None => DataFiles::default(),
             Some(source) => self.write_rows(table, source).await?,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, SchemaRef};
 use deltalake_core::kernel::StructType;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::operations::create::CreateBuilder;
 
 use super::relations::check_name;
+use super::types::storage_schema;
 use super::{NewTable, TableName};
 use crate::error::unknown;
 use crate::{Error, Result};
@@ -38,7 +39,7 @@ impl Definition {
             }
         }
         check_partitions(&table)?;
-        let schema = normalise(&table.schema)?;
+        let schema = storage_schema(&table.schema)?;
         let delta: StructType = schema.as_ref().try_into_kernel().map_err(|error: arrow::error::ArrowError| {
             Error::unsupported(format!("table `{}` has a column that Delta does not have: {error}", table.name))
         })?;
@@ -98,69 +99,11 @@ fn check_partitions(table: &NewTable) -> Result<()> {
     Ok(())
 }
 
-/// The columns with the nearest types that Delta has.
-pub fn normalise(schema: &Schema) -> Result<SchemaRef> {
-    Ok(Arc::new(Schema::new(normalise_all(schema.fields())?)))
-}
-
-fn normalise_all(fields: &Fields) -> Result<Fields> {
-    fields
-        .iter()
-        .map(|field| {
-            let data_type = normalise_type(field)?;
-            Ok(Arc::new(Field::new(field.name(), data_type, field.is_nullable())))
-        })
-        .collect()
-}
-
-fn normalise_type(field: &Field) -> Result<DataType> {
-    let inner = |field: &Arc<Field>| -> Result<Arc<Field>> {
-        Ok(Arc::new(field.as_ref().clone().with_data_type(normalise_type(field)?)))
-    };
-    Ok(match field.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            DataType::Binary
-        }
-        DataType::UInt8 => DataType::Int16,
-        DataType::UInt16 => DataType::Int32,
-        DataType::UInt32 => DataType::Int64,
-        DataType::UInt64 => DataType::Decimal128(20, 0),
-        DataType::Float16 => DataType::Float32,
-        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Date64 => DataType::Date32,
-        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
-            DataType::Decimal128(*precision, *scale)
-        }
-        DataType::Dictionary(_, values) => {
-            normalise_type(&Field::new(field.name(), values.as_ref().clone(), field.is_nullable()))?
-        }
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            DataType::List(inner(item)?)
-        }
-        DataType::Struct(fields) => DataType::Struct(normalise_all(fields)?),
-        DataType::Map(entries, sorted) => DataType::Map(inner(entries)?, *sorted),
-        same @ (DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Date32
-        | DataType::Decimal128(_, _)) => same.clone(),
-        other => {
-            let name = field.name();
-            return Err(Error::unsupported(format!("column `{name}` has type {other}, which a table cannot store"))
-                .with_hint("cast it to a type that it can, such as VARCHAR"));
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use arrow::datatypes::{DataType, Schema};
 
     use super::*;
     use crate::Class;
@@ -193,19 +136,5 @@ mod tests {
         assert_eq!(error.message(), "unknown partition column `sit`, the nearest is `site`");
         let error = Definition::new(table(vec![int("site")], &["site"])).unwrap_err();
         assert_eq!(error.class(), Class::Input);
-    }
-
-    #[test]
-    fn types_become_the_nearest_that_delta_has() {
-        let of = |data_type: DataType| {
-            normalise(&Schema::new(vec![Field::new("c", data_type, true)])).map(|s| s.field(0).data_type().clone())
-        };
-        assert_eq!(of(DataType::UInt64).unwrap(), DataType::Decimal128(20, 0));
-        assert_eq!(of(DataType::Utf8View).unwrap(), DataType::Utf8);
-        let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, Some("+02:00".into()));
-        assert_eq!(of(nanoseconds).unwrap(), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
-        let error = of(DataType::Duration(TimeUnit::Second)).unwrap_err();
-        assert_eq!(error.class(), Class::Unsupported);
-        assert!(error.message().contains("`c`"), "{error}");
     }
 }

@@ -155,6 +155,9 @@ pub struct CommitNotes {
     pub transactions: Vec<(String, i64)>,
     /// Stops the statement until its commit begins; see [`CommitGate`].
     pub gate: CommitGate,
+    /// The version of the written table that the plan reads as what is in it now. A rewrite (OVERWRITE, OR REPLACE)
+    /// of another version is a conflict: it would lose what was written since.
+    pub read: Option<u64>,
 }
 
 /// What a write did.

@@ -29,7 +29,7 @@ struct Inner {
     directory: DataDirectory,
     disk: Arc<dyn Disk>,
     store: Store,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     states: Arc<States>,
     /// The tables of the catalog that were used, and the system tables; one entry each, gone with the table.
     tables: Mutex<HashMap<String, Arc<Table>>>,
@@ -47,7 +47,7 @@ impl Lake {
     /// Opens the lake of a data directory; call it inside a tokio runtime.
     pub fn open(directory: DataDirectory, disk: Arc<dyn Disk>) -> Result<Lake> {
         let runtime = Handle::try_current().map_err(|error| Error::internal(error.to_string()))?;
-        let catalog = Catalog::open(&directory, disk.clone())?;
+        let catalog = Arc::new(Catalog::open(&directory, disk.clone())?);
         let store = Store::new(directory.path(), directory.temporary(), disk.clone())?;
         Ok(Lake {
             inner: Arc::new(Inner {
@@ -106,7 +106,7 @@ impl Lake {
         let _ = self.inner.removals.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    pub(super) fn catalog(&self) -> &Catalog {
+    pub(super) fn catalog(&self) -> &Arc<Catalog> {
         &self.inner.catalog
     }
 
@@ -163,8 +163,7 @@ impl Lake {
     /// Removes a table's directory behind the caller, after the writers that have begun.
     fn remove(&self, id: String, table: Option<Arc<Table>>) {
         let inner = self.inner.clone();
-        self.inner.removals.send_modify(|count| *count += 1);
-        let done = Removal(self.inner.removals.clone());
+        let done = self.begin_removal();
         self.inner.runtime.spawn(async move {
             let _done = done;
             let _alone = match &table {
@@ -182,6 +181,17 @@ impl Lake {
                 Err(error) => tracing::warn!(table.id = %id, %error, "a table's files stay until the next start"),
             }
         });
+    }
+
+    /// Counts a removal, for [`Lake::settle`].
+    fn begin_removal(&self) -> Removal {
+        self.inner.removals.send_modify(|count| *count += 1);
+        Removal(self.inner.removals.clone())
+    }
+
+    /// The creation of a table has ended, with a name or without.
+    fn created(&self, relation: &Relation) {
+        self.inner.creating.lock().unwrap_or_else(PoisonError::into_inner).remove(&relation.id);
     }
 
     fn is_creating(&self, id: &str) -> bool {
@@ -239,10 +249,19 @@ impl Creating {
 
 impl Drop for Creating {
     fn drop(&mut self) {
-        // While the catalog's file may have the name, the files stay; the next start knows.
-        if !self.done && self.lake.catalog().is_settled() {
-            self.lake.discard(&self.relation);
+        if self.done {
+            self.lake.created(&self.relation);
+            return;
         }
-        self.lake.inner.creating.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.relation.id);
+        let (lake, relation) = (self.lake.clone(), self.relation.clone());
+        let done = lake.begin_removal();
+        self.lake.inner.runtime.spawn(async move {
+            let _done = done;
+            // While the catalog's file may have the name, the files stay; the next start knows.
+            if lake.catalog().settled().await.is_ok() && lake.still_there(&relation).is_err() {
+                lake.discard(&relation);
+            }
+            lake.created(&relation);
+        });
     }
 }

@@ -14,9 +14,10 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 
 use super::data_files::DataFiles;
-use super::definition::{Definition, normalise};
+use super::definition::Definition;
 use super::provider::TableVersion;
 use super::table::Table;
+use super::types::storage_schema;
 use super::{CommitNotes, Lake, NewTable, OnExisting, TableName, Written, commit};
 use crate::{Error, Result};
 
@@ -40,7 +41,7 @@ impl Lake {
         let path = format!("system/{name}");
         // No id of a table has a slash in it.
         let table = self.table_at(&path, path.clone(), true)?;
-        let schema = normalise(&schema)?;
+        let schema = storage_schema(&schema)?;
         let system = SystemTable { lake: self.clone(), name: name.into(), table, schema };
         system.create().await?;
         Ok(system)
@@ -105,7 +106,7 @@ impl SystemTable {
     }
 
     async fn check(&self) -> Result<()> {
-        let stored = normalise(&self.table.latest().await?.snapshot().arrow_schema())?;
+        let stored = storage_schema(&self.table.latest().await?.snapshot().arrow_schema())?;
         let columns = |schema: &SchemaRef| -> Vec<_> {
             schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
         };

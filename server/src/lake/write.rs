@@ -7,13 +7,14 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use deltalake_core::delta_datafusion::SessionFallbackPolicy;
 use deltalake_core::delta_datafusion::planner::DeltaPlanner;
+use deltalake_core::logstore::LogStore;
 use deltalake_core::operations::write::WriteBuilder;
 use deltalake_core::protocol::SaveMode;
 
 use super::commit;
-use super::definition::normalise;
 use super::open::Lake;
 use super::rows::Rows;
+use super::types::storage_schema;
 use super::{CommitNotes, Relation, RelationKind, TableName, Written};
 use crate::{Error, Result};
 
@@ -63,8 +64,11 @@ impl Insert {
         if commit::is_done(&table, &before, &self.notes).await? {
             return Ok(Written { rows: 0, version: before.version() });
         }
+        if self.overwrite {
+            commit::refuse_stale(&self.notes, &self.relation.name, before.version())?;
+        }
         // Without the notes that deltalake keeps in fields, which rows of a query do not have.
-        let schema = normalise(&before.snapshot().arrow_schema())?;
+        let schema = storage_schema(&before.snapshot().arrow_schema())?;
         let rows = Rows::plan(self.plan.clone(), &schema, &self.relation.name.to_string(), &self.state).await?;
         let source = provider_as_source(Arc::new(rows.clone().into_table()?));
         let input = LogicalPlanBuilder::scan("rows", source, None)?.build()?;
@@ -75,7 +79,10 @@ impl Insert {
             .with_session_fallback_policy(SessionFallbackPolicy::RequireSessionState)
             .with_save_mode(if self.overwrite { SaveMode::Overwrite } else { SaveMode::Append })
             .with_commit_properties(commit::properties(&self.notes, None));
-        let landed = commit::outcome(&guarded, write.await).map_err(|error| rows.failure().unwrap_or(error))?;
+        let answer = write.await;
+        // deltalake registers a store for each table that it writes to and never takes it back.
+        let _ = self.state.runtime_env().deregister_object_store(guarded.object_store_url().as_ref());
+        let landed = commit::outcome(&guarded, answer).map_err(|error| rows.failure().unwrap_or(error))?;
         self.lake.committed(&table, landed.version);
         Ok(Written { rows: landed.rows, version: landed.version })
     }

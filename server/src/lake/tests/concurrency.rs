@@ -102,6 +102,20 @@ async fn a_closed_gate_stops_a_statement_before_its_commit() {
     assert_eq!(bench.ids("t", At::Latest).await.unwrap(), [2]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewrite_of_what_has_changed_since_it_was_read_is_a_conflict() {
+    let bench = Bench::with_table().await;
+    bench.insert("t", "SELECT CAST(1 AS BIGINT)").await.unwrap();
+    let read = |version: u64| CommitNotes { read: Some(version), ..CommitNotes::default() };
+    bench.insert("t", "SELECT CAST(2 AS BIGINT)").await.unwrap();
+    let error = bench.write("t", "SELECT CAST(3 AS BIGINT)", true, read(1)).await.unwrap_err();
+    assert_eq!(error.class(), Class::Conflict);
+    assert_eq!(error.message(), "`main.t` went from version 1 to 2 since this statement read it");
+    bench.write("t", "SELECT CAST(4 AS BIGINT)", false, read(1)).await.unwrap();
+    bench.write("t", "SELECT CAST(3 AS BIGINT)", true, read(3)).await.unwrap();
+    assert_eq!(bench.ids("t", At::Latest).await.unwrap(), [3]);
+}
+
 /// The case of the module head of `log_store`: another process compacts between a rewrite's snapshot and its commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_never_removed_twice() {

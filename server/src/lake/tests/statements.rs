@@ -201,3 +201,18 @@ async fn a_system_table_is_outside_the_catalog_and_takes_each_fold_once() {
     let other = Arc::new(Schema::new(vec![id()]));
     assert_eq!(bench.lake.system_table("runs", other).await.err().unwrap().class(), Class::Internal);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_the_catalog_that_nobody_waits_for_is_whole() {
+    let bench = Bench::new();
+    {
+        let create = std::pin::pin!(bench.lake.create_schema("s", false));
+        let _ = futures::poll!(create);
+    }
+    // Whether it had begun or not, the next change comes after it and finds the file as memory has it.
+    bench.lake.create_schema("later", false).await.unwrap();
+    let before = bench.lake.schemas();
+    let Bench { dir, lake, .. } = bench;
+    drop(lake);
+    assert_eq!(open(dir.path()).schemas(), before);
+}
