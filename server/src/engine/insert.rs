@@ -36,7 +36,9 @@ pub(super) fn writable(scope: &Scope, name: &TableName) -> Result<()> {
     }
     match scope.relation(name)?.kind {
         RelationKind::Table => Ok(()),
-        RelationKind::View { .. } => Err(Error::input(format!("expected a table to write to, found the view `{name}`"))),
+        RelationKind::View { .. } => {
+            Err(Error::input(format!("expected a table to write to, found the view `{name}`")))
+        }
     }
 }
 
@@ -47,9 +49,10 @@ pub(super) fn writable(scope: &Scope, name: &TableName) -> Result<()> {
 fn nullable_values(source: LogicalPlan) -> Result<LogicalPlan> {
     let relaxed = source.transform_up(|node| match node {
         LogicalPlan::Values(values) => {
-            let fields = values.schema.iter().map(|(qualifier, field)| {
-                (qualifier.cloned(), Arc::new(Field::clone(field).with_nullable(true)))
-            });
+            let fields = values
+                .schema
+                .iter()
+                .map(|(qualifier, field)| (qualifier.cloned(), Arc::new(Field::clone(field).with_nullable(true))));
             let schema = DFSchema::new_with_metadata(fields.collect(), values.schema.metadata().clone())?;
             Ok(Transformed::yes(LogicalPlan::Values(Values { schema: Arc::new(schema), ..values })))
         }
@@ -78,7 +81,6 @@ pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarV
     let notes = notes(&ctx);
     let gate = notes.gate.clone();
     let source = nullable_values(dml.input.as_ref().clone())?;
-    let written =
-        until_commit(&ctx, &gate, inner.lake.insert(&name, source, overwrite, &planned.state, notes)).await?;
+    let written = until_commit(&ctx, &gate, inner.lake.insert(&name, source, overwrite, &planned.state, notes)).await?;
     output::count(written.rows)
 }

@@ -16,8 +16,7 @@ const SERVER: [(&str, &[&str]); 13] = [
     ("training", &["registry", "lake"]),
     ("sql", &["lake::types"]),
     ("engine", &["sql", "training", "registry", "lake"]),
-    // `?` becomes `$n` where a client may write it, which is at this edge.
-    ("flight", &["engine", "config", "sql::placeholder"]),
+    ("flight", &["engine", "config"]),
     ("http", &["engine", "config"]),
     ("command", &["engine", "flight", "http", "config", "lake::disk"]),
     ("config", &[]),
