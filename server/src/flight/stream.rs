@@ -47,7 +47,39 @@ fn encode(
     schema: SchemaRef,
     batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 ) -> FlightDataEncoder {
-    FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(WIRE_FLIGHT_DATA_BYTES).build(batches)
+    let split = batches.map_ok(|batch| futures::stream::iter(pieces(batch).into_iter().map(Ok))).try_flatten();
+    // The encoder's own splitting takes all rows for equally large and counts what a slice does not show.
+    FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(WIRE_MESSAGE_BYTES_MAX).build(split)
+}
+
+/// A batch as batches of at most [`WIRE_FLIGHT_DATA_BYTES`], or of one row where a row is larger than that.
+fn pieces(batch: RecordBatch) -> Vec<RecordBatch> {
+    let mut pieces = Vec::new();
+    let mut rest = batch;
+    while rest.num_rows() > 1 && bytes(&rest) > WIRE_FLIGHT_DATA_BYTES {
+        // The longest front that fits; a longer front is never smaller, so halving the doubt finds it.
+        let (mut fits, mut too_many) = (1, rest.num_rows());
+        while too_many - fits > 1 {
+            let middle = fits + (too_many - fits) / 2;
+            match bytes(&rest.slice(0, middle)) <= WIRE_FLIGHT_DATA_BYTES {
+                true => fits = middle,
+                false => too_many = middle,
+            }
+        }
+        pieces.push(rest.slice(0, fits));
+        rest = rest.slice(fits, rest.num_rows() - fits);
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// The bytes that a batch's own rows take; an array that cannot tell counts whole.
+fn bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()))
+        .sum()
 }
 
 /// Moves batches from the engine to the wire until either has had enough.
