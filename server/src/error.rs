@@ -292,8 +292,11 @@ fn arrow_error(error: &arrow::error::ArrowError) -> (Class, String) {
     (class, error.to_string())
 }
 
-/// Texts of libraries begin with a capital; ours do not.
+/// Texts of libraries begin with a capital, end with a period and go over several lines; ours do not.
 fn lower_first(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let text = lines.join(" ");
+    let text = text.trim_end_matches('.');
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         // An acronym or a name (`NULL`, `SQL`) stays as it is.

@@ -3,21 +3,38 @@
 //! It is below every layer so that any of them may count. It knows nothing of HTTP; it only writes Prometheus text.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::Class;
 
-/// Starts logging to standard error. `filter` follows `tracing_subscriber`'s syntax (`info`, `limn_server=debug`).
+/// Starts logging to standard error. `filter` follows `tracing_subscriber`'s syntax (`limn_server=debug`); a level
+/// alone is for Limn's own crates, because the libraries tell at `info` what Limn tells at `debug`.
 ///
 /// Does nothing where a subscriber is set already, as in tests that start several servers.
 pub fn start_logging(filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    let filter = EnvFilter::try_new(directives(filter)).unwrap_or_else(|_| EnvFilter::new(directives("warn")));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .finish();
     // A second call is not an error: the first subscriber stays.
     let _already_set = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// `filter` with a lone level narrowed to Limn's crates; the libraries below them warn at most.
+fn directives(filter: &str) -> String {
+    match filter.trim().parse::<LevelFilter>() {
+        Ok(level) if level > LevelFilter::WARN => {
+            format!("warn,limn={level},limn_server={level},limn_sql_udfs={level},limn_client={level}")
+        }
+        _ => filter.to_string(),
+    }
 }
 
 /// The kinds of statements that are counted apart.
@@ -172,6 +189,17 @@ mod tests {
         }
         drop(second);
         assert_eq!(metrics.running_now(), 0);
+    }
+
+    #[test]
+    fn a_lone_level_is_for_our_own_crates() {
+        let info = "warn,limn=info,limn_server=info,limn_sql_udfs=info,limn_client=info";
+        for (filter, expected) in
+            [("info", info), ("off", "off"), ("error", "error"), ("warn,tonic=debug", "warn,tonic=debug")]
+        {
+            assert_eq!(directives(filter), expected);
+            assert!(EnvFilter::try_new(directives(filter)).is_ok());
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn a_failing_statement_stops_the_script() -> Outcome {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stdout(&output), "ok\n");
     let said = stderr(&output);
-    assert!(said.starts_with("error: unknown table `customer`, the nearest is `customers`"), "{said}");
+    assert!(said.starts_with("error: unknown table `main.customer`, the nearest is `main.customers`"), "{said}");
     let output = limn(&["sql", "--url", &url, "-c", "SELECT * FROM later"], "")?;
     assert_eq!(output.status.code(), Some(1), "what comes after the failure does not run");
     Ok(())

@@ -305,6 +305,38 @@ async fn get_schema_and_prepare_execute_nothing() -> Outcome {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_training_looks_like_a_query_and_runs_once() -> Outcome {
+    let server = TestServer::start()?;
+    let mut raw = Raw::connect(&server).await?;
+    raw.update("CREATE TABLE m AS SELECT value * 1.0 AS x, value * 2.0 + 1.0 AS y FROM generate_series(1, 50)").await?;
+    let sql = "TRAIN MODEL line USING linear_regression TARGET y SPLIT NONE AS SELECT x, y FROM m";
+    let versions = "SELECT count(*) FROM system.model_versions";
+
+    let prepared = raw.prepare(sql).await?;
+    let promised = Schema::try_from(IpcMessage(prepared.dataset_schema))?;
+    assert_eq!(promised.field(0).name(), "model", "it has rows to show");
+    assert_eq!(raw.number(versions).await?, 0, "preparing trains nothing");
+    let info = raw.prepared_info(&prepared.prepared_statement_handle).await?;
+    assert_eq!(raw.number(versions).await?, 1, "it is trained before any DoGet");
+    assert_eq!(raw.batch(&info).await?, raw.batch(&info).await?);
+    assert_eq!(raw.number(versions).await?, 1, "redeeming a ticket trains nothing");
+
+    let info = raw.info(&statement(sql)).await?;
+    raw.batch(&info).await?;
+    assert_eq!(raw.number(versions).await?, 2);
+    raw.update(sql).await?;
+    assert_eq!(raw.number(versions).await?, 3);
+
+    let several = raw.prepare(&format!("{sql} WHERE x > ?")).await?.prepared_statement_handle;
+    let command = CommandPreparedStatementQuery { prepared_statement_handle: several.clone() };
+    raw.put(bound(&command, integers(&[1, 2])).await?).await?;
+    let error = raw.prepared_info(&several).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{}", error.message());
+    assert_eq!(raw.number(versions).await?, 3);
+    Ok(())
+}
+
 // --- queries --------------------------------------------------------------------------------------------------------
 
 /// Types that some stock client cannot read.
@@ -606,8 +638,8 @@ const ENDLESS: &str = "SELECT a.value AS x, b.value AS y \
     FROM generate_series(1, 10000000) AS a CROSS JOIN generate_series(1, 10000000) AS b";
 
 /// The body of a page of the HTTP listener.
-fn http_get(server: &TestServer, path: &str) -> Outcome<String> {
-    let mut connection = TcpStream::connect(server.http_addr())?;
+fn http_get(address: &str, path: &str) -> Outcome<String> {
+    let mut connection = TcpStream::connect(address)?;
     write!(connection, "GET {path} HTTP/1.1\r\nHost: limn\r\nConnection: close\r\n\r\n")?;
     let mut text = String::new();
     connection.read_to_string(&mut text)?;
@@ -619,7 +651,7 @@ fn http_get(server: &TestServer, path: &str) -> Outcome<String> {
 async fn until_running(server: &TestServer, wanted: u64) -> Outcome {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let text = http_get(server, "/metrics")?;
+        let text = http_get(server.http_addr(), "/metrics")?;
         let line = text.lines().find_map(|line| line.strip_prefix("limn_statements_running "));
         if line == Some(wanted.to_string().as_str()) {
             return Ok(());
@@ -679,11 +711,36 @@ async fn statements_are_counted_by_kind_and_class() -> Outcome {
     raw.query("SELECT 1").await?;
     raw.query("SELECT * FROM nowhere").await.unwrap_err();
     until_running(&server, 0).await?;
-    let text = http_get(&server, "/metrics")?;
+    let text = http_get(server.http_addr(), "/metrics")?;
     let counts: HashMap<&str, &str> = text.lines().filter_map(|line| line.rsplit_once(' ')).collect();
     assert_eq!(counts["limn_statements_total{kind=\"query\",class=\"ok\"}"], "1");
     assert_eq!(counts["limn_statements_total{kind=\"effect\",class=\"ok\"}"], "1");
     assert_eq!(counts["limn_statements_total{kind=\"unknown\",class=\"not_found\"}"], "1");
-    assert!(http_get(&server, "/ready")?.contains("ready"));
+    assert!(http_get(server.http_addr(), "/ready")?.contains("ready"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_draining_server_finishes_what_it_began() -> Outcome {
+    let mut server = TestServer::start()?;
+    let mut raw = Raw::connect(&server).await?;
+    // Far more than all buffers between the server and a reader that does not read.
+    let sql = "SELECT value, repeat('x', 2000) AS s FROM generate_series(1, 20000)";
+    let info = raw.info(&statement(sql)).await?;
+    let ticket = info.endpoint[0].ticket.clone().context("no ticket")?;
+    let mut stream = raw.service.do_get(ticket).await?.into_inner();
+    let schema = stream.next().await.context("no schema")??;
+
+    let http = server.http_addr().to_string();
+    let ended = tokio::task::spawn_blocking(move || server.terminate());
+    // A draining server says so, or takes no connection any more.
+    while http_get(&http, "/ready").is_ok_and(|body| body.contains("ready")) {
+        tokio::task::yield_now().await;
+    }
+    let rest: Vec<FlightData> = stream.try_collect().await?;
+    let messages = futures::stream::iter([schema].into_iter().chain(rest).map(Ok));
+    let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await?;
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_000);
+    assert!(ended.await??.success());
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
-use limn_client::{Client, split};
+use limn_client::{Client, Rows, split};
 
 use self::render::Output;
 use crate::command::serve::Server;
@@ -61,18 +61,25 @@ fn script(flags: &SqlFlags) -> Result<Option<String>> {
 /// A client, and the server behind it where it was started here.
 async fn connect(flags: &SqlFlags) -> Result<(Client, Option<Server>)> {
     if let Some(url) = &flags.url {
-        return Ok((client(url).await?, None));
+        return Ok((connect_to(url).await?, None));
     }
     let data_dir = flags.data_dir();
     if let Some(address) = live_server(&data_dir)? {
-        return Ok((client(&format!("grpc://{address}")).await?, None));
+        return Ok((connect_to(&format!("grpc://{address}")).await?, None));
     }
     let server = Server::start(ServeConfig::in_process(data_dir)).await?;
-    let client = client(&format!("grpc://{}", server.flight_addr())).await?;
+    let client = connect_to(&format!("grpc://{}", server.flight_addr())).await?;
     Ok((client, Some(server)))
 }
 
-async fn client(url: &str) -> Result<Client> {
+/// Prints one result as a table.
+pub(super) async fn print_rows(rows: Rows) -> Result<()> {
+    let printed = Output::new(Format::Table, std::io::stdout()).rows(rows).await;
+    printed.map(|_| ()).map_err(|failure| Error::internal(failure.to_string()))
+}
+
+/// A client of the server at `url`.
+pub(super) async fn connect_to(url: &str) -> Result<Client> {
     Client::connect(url).await.map_err(|error| {
         let error_here = Error::unavailable(error.message());
         match error.hint() {

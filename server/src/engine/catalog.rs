@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
 use datafusion::catalog::information_schema::InformationSchemaProvider;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::TableType;
@@ -102,8 +102,10 @@ impl Scope {
             RelationKind::Table => self.lake_table(&relation, at).await,
             RelationKind::View { sql } => match at {
                 At::Latest => self.view(&relation, sql).await,
-                _ => Err(Error::unsupported(format!("expected a table before a version clause, found the view `{name}`"))
-                    .with_hint("put the version clause on the tables inside the view's query")),
+                _ => Err(Error::unsupported(format!(
+                    "expected a table before a version clause, found the view `{name}`"
+                ))
+                .with_hint("put the version clause on the tables inside the view's query")),
             },
         }
     }
@@ -112,7 +114,9 @@ impl Scope {
     pub(super) fn relation(&self, name: &TableName) -> Result<Arc<Relation>> {
         let lake = &self.inner.lake;
         if name.schema == SYSTEM_SCHEMA || name.schema == INFORMATION_SCHEMA {
-            return Err(Error::unsupported(format!("expected a table of the lake, found `{name}`, which is Limn's own")));
+            return Err(Error::unsupported(format!(
+                "expected a table of the lake, found `{name}`, which is Limn's own"
+            )));
         }
         if lake.relations(&name.schema).is_none() {
             let schemas = super::schema_names(&self.inner);
@@ -134,17 +138,16 @@ impl Scope {
             }
             (at, _) => lake.snapshot(relation, at).await?,
         };
-        self.note(TableRead {
-            name: relation.name.clone(),
-            id: relation.id.clone(),
-            version: snapshot.version,
-        });
+        self.note(TableRead { name: relation.name.clone(), id: relation.id.clone(), version: snapshot.version });
         lake.provider(&snapshot).await
     }
 
     async fn view(&self, relation: &Relation, sql: &str) -> Result<Arc<dyn TableProvider>> {
         if self.depth >= VIEW_DEPTH_MAX {
-            return Err(Error::exhausted(format!("expected views nested at most {VIEW_DEPTH_MAX} deep, found more at `{}`", relation.name)));
+            return Err(Error::exhausted(format!(
+                "expected views nested at most {VIEW_DEPTH_MAX} deep, found more at `{}`",
+                relation.name
+            )));
         }
         let scope = Scope {
             schema: relation.name.schema.clone(),
@@ -281,4 +284,3 @@ impl SchemaProvider for StatementSchema {
         self.types().contains_key(name)
     }
 }
-

@@ -87,7 +87,9 @@ async fn source(
             open_csv_files(files, options).await?
         }
         FileFormat::Parquet => match copy.options.first() {
-            Some((option, _)) => return Err(Error::input(format!("unknown option `{option}` of Parquet, it has none"))),
+            Some((option, _)) => {
+                return Err(Error::input(format!("unknown option `{option}` of Parquet, it has none")));
+            }
             None => open_parquet_files(files).await?,
         },
     };

@@ -44,7 +44,8 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
     if let Some(run_id) = &found.run_id {
         let params = index.params(run_id).map(|p| ("parameter".to_string(), p.key.clone(), p.value.clone()));
         rows.extend(params);
-        let metrics = index.latest_metrics(run_id).map(|m| ("metric".to_string(), m.key.clone(), format!("{:?}", m.value)));
+        let metrics =
+            index.latest_metrics(run_id).map(|m| ("metric".to_string(), m.key.clone(), format!("{:?}", m.value)));
         rows.extend(metrics);
     }
     table(vec![

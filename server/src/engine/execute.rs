@@ -14,7 +14,9 @@ use super::catalog::Scope;
 use super::context::StatementContext;
 use super::open::Inner;
 use super::plan::{self, Planned};
-use super::{Answer, Description, Kind, copy, insert, model_statements, output, settings, show, table_statements, train};
+use super::{
+    Answer, Description, Kind, copy, insert, model_statements, output, settings, show, table_statements, train,
+};
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
 
@@ -214,4 +216,3 @@ pub(super) fn notes(ctx: &StatementContext) -> crate::lake::CommitNotes {
         ..Default::default()
     }
 }
-

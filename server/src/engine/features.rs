@@ -70,7 +70,10 @@ fn columns(
         .filter(|(qualifier, _)| relation.is_none_or(|wanted| qualifier.is_some_and(|q| q.table() == wanted)))
         .collect();
     if let Some(relation) = relation.filter(|_| visible.is_empty()) {
-        return Err(Error::not_found(format!("unknown relation `{relation}` in `PREDICT('{}', {relation}.*)`", written.reference)));
+        return Err(Error::not_found(format!(
+            "unknown relation `{relation}` in `PREDICT('{}', {relation}.*)`",
+            written.reference
+        )));
     }
     let features = &model.evaluator.signature().features;
     features.iter().map(|feature| column(&feature.name, &written.reference, &visible, using)).collect()
@@ -95,7 +98,9 @@ fn column(
             Err(Error::not_found(format!(
                 "model `{reference}` needs the feature `{feature}`, and no column in scope has that name{near}"
             ))
-            .with_hint("select it under that name in a subquery, or pass the features in order: PREDICT('model', a, b)"))
+            .with_hint(
+                "select it under that name in a subquery, or pass the features in order: PREDICT('model', a, b)",
+            ))
         }
         [first, second, ..] => {
             let joined = |set: &&HashSet<Column>| found.iter().all(|column| set.contains(column));

@@ -3,8 +3,13 @@
 //! DataFusion plans the statement (column order, casts, missing columns), the lake writes the plan's rows. The plan is
 //! taken before optimisation, because DataFusion's own write hooks are never to run.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::logical_expr::{LogicalPlan, WriteOp};
+use datafusion::logical_expr::{LogicalPlan, Values, WriteOp};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
@@ -31,14 +36,35 @@ pub(super) fn writable(scope: &Scope, name: &TableName) -> Result<()> {
     }
     match scope.relation(name)?.kind {
         RelationKind::Table => Ok(()),
-        RelationKind::View { .. } => Err(Error::input(format!("expected a table to write to, found the view `{name}`"))),
+        RelationKind::View { .. } => {
+            Err(Error::input(format!("expected a table to write to, found the view `{name}`")))
+        }
     }
+}
+
+/// The same source with `VALUES` that may be NULL.
+///
+/// The planner gives `VALUES` the target's nullability and then fails on a NULL with the name `column1`; the lake checks
+/// it too and names the table's column.
+fn nullable_values(source: LogicalPlan) -> Result<LogicalPlan> {
+    let relaxed = source.transform_up(|node| match node {
+        LogicalPlan::Values(values) => {
+            let fields = values
+                .schema
+                .iter()
+                .map(|(qualifier, field)| (qualifier.cloned(), Arc::new(Field::clone(field).with_nullable(true))));
+            let schema = DFSchema::new_with_metadata(fields.collect(), values.schema.metadata().clone())?;
+            Ok(Transformed::yes(LogicalPlan::Values(Values { schema: Arc::new(schema), ..values })))
+        }
+        other => Ok(Transformed::yes(other.recompute_schema()?)),
+    });
+    Ok(relaxed.data()?)
 }
 
 /// Runs an `INSERT`; the answer counts rows.
 pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarValue]) -> Result<Answer> {
     let ctx = scope.ctx.clone();
-    let inner = std::sync::Arc::clone(&scope.inner);
+    let inner = Arc::clone(&scope.inner);
     let planned = ctx.run(planned(scope, insert)).await?;
     let LogicalPlan::Dml(dml) = plan::bound(planned.plan, parameters)? else {
         return Err(Error::internal("an INSERT was not planned as one"));
@@ -54,8 +80,7 @@ pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarV
     };
     let notes = notes(&ctx);
     let gate = notes.gate.clone();
-    let source = dml.input.as_ref().clone();
-    let written =
-        until_commit(&ctx, &gate, inner.lake.insert(&name, source, overwrite, &planned.state, notes)).await?;
+    let source = nullable_values(dml.input.as_ref().clone())?;
+    let written = until_commit(&ctx, &gate, inner.lake.insert(&name, source, overwrite, &planned.state, notes)).await?;
     output::count(written.rows)
 }

@@ -45,9 +45,12 @@ pub use crate::lake::types::{parameter_type, sql_name};
 pub use crate::lake::{DataDirectory, Holder};
 pub use crate::sql::placeholder::number_placeholders;
 
+use catalog::Scope;
+
 use crate::Result;
-use crate::lake::RelationKind;
 use crate::lake::disk::Disk;
+use crate::lake::types::wire_schema;
+use crate::lake::{At, RelationKind, TableName};
 use crate::registry::SystemTable;
 
 /// What a statement does to a client.
@@ -167,11 +170,12 @@ impl Engine {
         tables
     }
 
-    /// The wire schema of one table or view.
+    /// The wire schema of one table or view, with the nullability of its columns.
     pub async fn table_schema(&self, ctx: &StatementContext, schema: &str, table: &str) -> Result<SchemaRef> {
-        let quoted = |name: &str| name.replace('"', "\"\"");
-        let sql = format!("SELECT * FROM \"{}\".\"{}\"", quoted(schema), quoted(table));
-        Ok(self.describe(ctx, &sql).await?.schema)
+        let name = TableName { schema: schema.to_string(), table: table.to_string() };
+        let scope = Scope::new(&self.inner, ctx);
+        let provider = ctx.run(scope.table(&name, At::Latest)).await?;
+        Ok(wire_schema(&provider.schema()))
     }
 
     /// Says in the data directory's lock where this server answers, for tools that look for it.

@@ -4,9 +4,9 @@
 
 use super::open::Inner;
 use super::{Answer, output};
+use crate::Result;
 use crate::registry::{ModelAlias, Row};
 use crate::sql::model::{AlterModel, ModelTarget};
-use crate::Result;
 
 /// Sets, moves or unsets an alias.
 pub(super) async fn alter(inner: &Inner, alter: AlterModel) -> Result<Answer> {

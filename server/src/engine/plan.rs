@@ -131,7 +131,8 @@ fn instant_micros(scope: &Scope, expr: &ast::Expr) -> Result<i64> {
     let state = &scope.inner.base;
     let schema = Arc::new(DFSchema::empty());
     let wanted = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
-    let not_constant = || Error::input(format!("expected a constant instant such as '2026-01-31T12:00:00Z', found `{expr}`"));
+    let not_constant =
+        || Error::input(format!("expected a constant instant such as '2026-01-31T12:00:00Z', found `{expr}`"));
     let planned = state.create_logical_expr(&expr.to_string(), &schema).map_err(|error| {
         let error = Error::from(error);
         error.context("a version clause")

@@ -85,7 +85,8 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
     let planned = ctx.run(planned(scope, &statement)).await?;
     let plan = planned.state.optimize(&plan::bound(planned.plan, parameters)?)?;
     let schema = wire_schema(plan.schema().as_arrow());
-    let physical = ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
+    let physical =
+        ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
     let rows = execute_stream(physical.await?, planned.state.task_ctx())?;
     let cast = Arc::clone(&schema);
     let batches = rows.map(move |batch| wire_batch(&batch.map_err(Error::from)?, &cast)).boxed();

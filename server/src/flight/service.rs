@@ -1,4 +1,4 @@
-//! The gRPC service: resolves who is asking, hands each call to the Flight SQL dispatch, and keeps the session after it.
+//! The gRPC service: resolves who is asking, hands each call to the Flight SQL dispatch, and keeps the session after.
 //!
 //! It is a type of its own around the dispatch that arrow-flight gives, because that one answers `GetSchema` and
 //! `ListActions` wrongly and sees no response headers. It knows nothing of commands but their schemas.

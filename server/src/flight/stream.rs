@@ -7,6 +7,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use arrow::array::Array;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
@@ -103,8 +104,8 @@ impl Stream for UntilDropped {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
-    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use arrow_flight::decode::FlightRecordBatchStream;
     use tonic::Code;
 
@@ -169,6 +170,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rows_of_different_sizes_are_split_by_their_bytes() {
+        let mut texts = vec!["small".to_string(); 8000];
+        texts.splice(0..0, (0..4).map(|_| "x".repeat(1_800_000)));
+        let column: ArrayRef = Arc::new(StringArray::from(texts));
+        let batch = RecordBatch::try_from_iter(vec![("s", column)]).unwrap();
+        let messages: Vec<FlightData> = finished(batch.schema(), vec![batch.clone()]).try_collect().await.unwrap();
+        assert!(messages.iter().all(|data| data.data_body.len() < 4 * 1024 * 1024));
+        assert!(messages.len() < 12, "{} messages", messages.len());
+        let decoded = futures::stream::iter(messages.into_iter().map(Ok));
+        let read: Vec<RecordBatch> =
+            FlightRecordBatchStream::new_from_flight_data(decoded).try_collect().await.unwrap();
+        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &read).unwrap(), batch);
+    }
+
+    #[test]
+    fn lists_are_split_too() {
+        let lists = (0..4000_i64).map(|i| Some(vec![Some(i); 200]));
+        let column: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+        let batch = RecordBatch::try_from_iter(vec![("l", column)]).unwrap();
+        let split = pieces(batch.clone());
+        assert!((3..=8).contains(&split.len()), "{} pieces", split.len());
+        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &split).unwrap(), batch);
+    }
+
+    #[tokio::test]
     async fn dropping_the_stream_cancels_the_statement() {
         let fixture = Fixture::new();
         let mut messages = fixture.run(futures::stream::pending());
@@ -180,12 +206,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_or_a_panic_never_looks_like_the_end() {
-        let fixture = Fixture::new();
         let failing = futures::stream::iter([Ok(numbers(0, 1)), Err(Error::conflict("lost"))]);
-        let all: Vec<_> = fixture.run(failing).collect().await;
+        let all: Vec<_> = Fixture::new().run(failing).collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Aborted);
         let panicking = futures::stream::once(async { panic!("boom") });
-        let all: Vec<_> = fixture.run(panicking).collect().await;
+        let all: Vec<_> = Fixture::new().run(panicking).collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
     }
 

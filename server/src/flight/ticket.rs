@@ -1,9 +1,9 @@
 //! Encodes and decodes Flight SQL tickets.
 //!
 //! The ticket of a query carries everything `DoGet` needs: statement, parameters, session, and the versions that
-//! `GetFlightInfo` resolved. The ticket of an effect carries its finished result; redeeming it executes nothing, however
-//! often. So a client that never redeems a ticket costs the server nothing, and one that redeems it twice does no harm.
-//! A ticket grants nothing: its reader may do what the one who presents it may do. It knows nothing of execution.
+//! `GetFlightInfo` resolved. The ticket of an effect carries its finished result; redeeming it executes nothing,
+//! however often. So a client that never redeems a ticket costs the server nothing, and one that redeems it twice does
+//! no harm. A ticket grants nothing: it may do what the one who presents it may do. It knows nothing of execution.
 
 use std::collections::BTreeMap;
 

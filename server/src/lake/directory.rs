@@ -155,7 +155,12 @@ impl DataDirectory {
         }
         // Nobody else writes here while the lock is held, so all that is here is left over from a crash.
         for entry in std::fs::read_dir(self.temporary())? {
-            disk.remove_file(&entry?.path())?;
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                // What queries spill is in directories.
+                true => disk.remove_dir_all(&entry.path())?,
+                false => disk.remove_file(&entry.path())?,
+            }
         }
         Ok(())
     }
@@ -297,8 +302,11 @@ mod tests {
         let directory = DataDirectory::open(dir.path(), &disk()).unwrap();
         let unfinished = directory.temporary().join("left");
         std::fs::write(&unfinished, "over").unwrap();
+        let spilled = directory.temporary().join("spilled");
+        std::fs::create_dir(&spilled).unwrap();
+        std::fs::write(spilled.join("rows"), "some").unwrap();
         drop(directory);
         DataDirectory::open(dir.path(), &disk()).unwrap();
-        assert!(!unfinished.exists());
+        assert!(!unfinished.exists() && !spilled.exists());
     }
 }

@@ -70,12 +70,22 @@ impl Lake {
     }
 }
 
+/// Parameters that the commit repeats from its own metadata and protocol actions, and a location that is ours alone.
+const NOT_SHOWN: &[&str] = &["metadata", "protocol", "location"];
+
+fn shown(mut parameters: Value) -> Value {
+    if let Some(object) = parameters.as_object_mut() {
+        object.retain(|key, _| !NOT_SHOWN.contains(&key.as_str()));
+    }
+    parameters
+}
+
 fn commit(time: Time, info: Info) -> Commit {
     Commit {
         version: time.version,
         timestamp: time.at,
         operation: info.operation.unwrap_or_else(|| "UNKNOWN".into()),
-        operation_parameters: info.operation_parameters.map_or_else(|| "{}".into(), |value| value.to_string()),
+        operation_parameters: info.operation_parameters.map_or_else(|| "{}".into(), |value| shown(value).to_string()),
         operation_metrics: info.operation_metrics.map(|value| value.to_string()),
         user_name: info.user_name,
     }

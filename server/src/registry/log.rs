@@ -141,7 +141,7 @@ impl LogWriter {
     fn fail(&self, error: &dyn std::fmt::Display) -> Error {
         tracing::error!(%error, dir = %self.dir.display(), "the registry's log cannot be written");
         let error = Error::unavailable(format!("the registry's log cannot be written: {error}")).with_hint(
-            "the registry is read-only until the server is started again; a change that was not answered may be there then",
+            "the registry is read-only until the server starts again; an unanswered change may be there then",
         );
         self.failure.get_or_init(|| error).clone()
     }

@@ -98,9 +98,12 @@ impl From<ParserError> for Error {
 /// sqlparser says `Expected: A, found: B at Line: 1, Column: 2`.
 fn in_our_words(text: &str) -> String {
     let mut said = text.replace("found: EOF", "found the end of the statement");
-    for (theirs, ours) in
-        [("Expected: ", "expected "), (", found: ", ", found "), (" at Line: ", " at line "), (", Column: ", ", column ")]
-    {
+    for (theirs, ours) in [
+        ("Expected: ", "expected "),
+        (", found: ", ", found "),
+        (" at Line: ", " at line "),
+        (", Column: ", ", column "),
+    ] {
         said = said.replace(theirs, ours);
     }
     let mut chars = said.chars();
@@ -128,8 +131,7 @@ impl<'a> Cursor<'a> {
         }
         let mut tokens = Tokenizer::new(&DIALECT, text).tokenize_with_location().map_err(ParserError::from)?;
         free_alias_words(&mut tokens);
-        let parser =
-            Parser::new(&DIALECT).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
+        let parser = Parser::new(&DIALECT).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
         Ok(Cursor { parser, text })
     }
 

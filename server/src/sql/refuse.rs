@@ -67,7 +67,16 @@ impl Visitor for Leftovers {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
         match factor {
-            TableFactor::Table { with_hints, with_ordinality, partitions, json_path, sample, index_hints, alias, .. } => {
+            TableFactor::Table {
+                with_hints,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+                alias,
+                ..
+            } => {
                 refuse(!with_hints.is_empty(), "WITH (hint)")?;
                 refuse(*with_ordinality, "WITH ORDINALITY")?;
                 refuse(!partitions.is_empty(), "PARTITION")?;
@@ -86,9 +95,10 @@ impl Visitor for Leftovers {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> Flow {
         match expr {
-            Expr::Function(function) => {
-                refuse(!matches!(function.parameters, FunctionArguments::None), "parameters before a function's arguments")
-            }
+            Expr::Function(function) => refuse(
+                !matches!(function.parameters, FunctionArguments::None),
+                "parameters before a function's arguments",
+            ),
             _ => ControlFlow::Continue(()),
         }
     }

@@ -217,7 +217,8 @@ impl Scanner {
                 }
             }
         }
-        let path = path.ok_or_else(|| Error::input(format!("expected a path in quotes in `{called}`, found nothing")))?;
+        let path =
+            path.ok_or_else(|| Error::input(format!("expected a path in quotes in `{called}`, found nothing")))?;
         let generated = format!("file_{}", self.found.files.len());
         self.found.files.push(FileCall { generated: generated.clone(), function, path, options });
         Ok(generated)
@@ -257,9 +258,8 @@ impl Scanner {
     }
 
     fn prediction(&mut self, reference: String, output: Output, features: FeatureArguments) -> String {
-        let same = |call: &&PredictCall| {
-            call.reference == reference && call.output == output && call.features == features
-        };
+        let same =
+            |call: &&PredictCall| call.reference == reference && call.output == output && call.features == features;
         if let Some(known) = self.found.predictions.iter().find(same) {
             return known.generated.clone();
         }
@@ -333,8 +333,10 @@ fn version_clause(version: TableVersion) -> Result<VersionClause> {
         TableVersion::TimestampAsOf(expr) | TableVersion::ForSystemTimeAsOf(expr) => {
             Ok(VersionClause::Timestamp(Box::new(expr)))
         }
-        TableVersion::Function(function) => Err(Error::unsupported(format!("the clause `{function}` is not supported"))
-            .with_hint("write `t VERSION AS OF n` or `t TIMESTAMP AS OF '…'`")),
+        TableVersion::Function(function) => {
+            Err(Error::unsupported(format!("the clause `{function}` is not supported"))
+                .with_hint("write `t VERSION AS OF n` or `t TIMESTAMP AS OF '…'`"))
+        }
         TableVersion::Changes { .. } => Err(Error::unsupported("the clause `CHANGES` is not supported")),
     }
 }

@@ -90,9 +90,31 @@ pub enum Statement {
 
 /// First words of statements that users of the field know and Limn does not do yet.
 const NOT_YET: &[&str] = &[
-    "UPDATE", "DELETE", "MERGE", "TRUNCATE", "OPTIMIZE", "VACUUM", "RESTORE", "ANALYZE", "GRANT", "REVOKE", "CALL",
-    "EVALUATE", "IMPORT", "EXPORT", "REPRODUCE", "REFRESH", "KILL", "PREPARE", "EXECUTE", "DEALLOCATE", "DECLARE",
-    "CONVERT", "CLONE", "COMMENT", "ALTER",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
+    "TRUNCATE",
+    "OPTIMIZE",
+    "VACUUM",
+    "RESTORE",
+    "ANALYZE",
+    "GRANT",
+    "REVOKE",
+    "CALL",
+    "EVALUATE",
+    "IMPORT",
+    "EXPORT",
+    "REPRODUCE",
+    "REFRESH",
+    "KILL",
+    "PREPARE",
+    "EXECUTE",
+    "DEALLOCATE",
+    "DECLARE",
+    "CONVERT",
+    "CLONE",
+    "COMMENT",
+    "ALTER",
 ];
 
 /// First words of transaction control.
@@ -287,6 +309,8 @@ fn schema_name(name: &ObjectName) -> Result<String> {
     match object_ref(name)? {
         ObjectRef { schema: None, name } => Ok(name),
         ObjectRef { schema: Some(catalog), name } if catalog == CATALOG => Ok(name),
-        other => Err(Error::input(format!("expected a schema, found `{}.{}`", other.schema.unwrap_or_default(), other.name))),
+        other => {
+            Err(Error::input(format!("expected a schema, found `{}.{}`", other.schema.unwrap_or_default(), other.name)))
+        }
     }
 }

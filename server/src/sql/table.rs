@@ -87,8 +87,10 @@ pub fn create_table(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Statemen
     cursor.end()?;
     match (table.columns.is_empty(), &table.query) {
         (true, None) => Err(Error::input("expected columns or `AS query` in `CREATE TABLE`, found neither")),
-        (false, Some(_)) => Err(Error::unsupported("`CREATE TABLE` with both columns and a query is not supported yet")
-            .with_hint("cast the columns in the query")),
+        (false, Some(_)) => {
+            Err(Error::unsupported("`CREATE TABLE` with both columns and a query is not supported yet")
+                .with_hint("cast the columns in the query"))
+        }
         _ => Ok(Statement::CreateTable(Box::new(table))),
     }
 }

@@ -149,7 +149,9 @@ fn using(cursor: &mut Cursor<'_>) -> Result<(String, Vec<(String, Value)>)> {
 
 fn value_of(name: &str, literal: SqlValue) -> Result<Value> {
     let refused = |found: &dyn std::fmt::Display| {
-        Error::input(format!("expected a number, text, TRUE, FALSE or NULL for the parameter `{name}`, found `{found}`"))
+        Error::input(format!(
+            "expected a number, text, TRUE, FALSE or NULL for the parameter `{name}`, found `{found}`"
+        ))
     };
     match &literal {
         SqlValue::Boolean(value) => Ok(Value::Boolean(*value)),

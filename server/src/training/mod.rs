@@ -141,13 +141,7 @@ async fn learn(
     }
 }
 
-fn answer(
-    run: &record::Begun,
-    version: u64,
-    trained: &Trained,
-    sha256: &str,
-    started: Instant,
-) -> Result<RecordBatch> {
+fn answer(run: &record::Begun, version: u64, trained: &Trained, sha256: &str, started: Instant) -> Result<RecordBatch> {
     let text = |value: &str| Arc::new(StringArray::from(vec![value]));
     let number = |value: u64| Arc::new(Int64Array::from(vec![i64::try_from(value).unwrap_or(i64::MAX)]));
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

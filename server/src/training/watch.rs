@@ -60,9 +60,9 @@ impl TrainingWatch {
     pub(super) fn take(&self, bytes: usize) -> Result<()> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.try_grow(bytes).map_err(|error| {
-            Error::from(error).context("the training does not fit").with_hint(
-                "train on fewer rows or columns, or give the server more memory (`limn serve --memory`)",
-            )
+            Error::from(error)
+                .context("the training does not fit")
+                .with_hint("train on fewer rows or columns, or give the server more memory (`limn serve --memory`)")
         })
     }
 }

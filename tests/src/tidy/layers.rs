@@ -35,7 +35,8 @@ const LIBRARIES: [(&str, &[&str]); 14] = [
     ("arrow_flight", &["server/src/flight/", "clients/", "kernel/", "tests/"]),
     ("prost", &["server/src/flight/", "sql-udfs/src/model/", "clients/", "kernel/", "tests/"]),
     ("axum", &["server/src/http/"]),
-    ("sqlparser", &["server/src/sql/", "server/src/engine/"]),
+    // The type table reads type names wherever a user writes them.
+    ("sqlparser", &["server/src/sql/", "server/src/engine/", "server/src/lake/types/"]),
     ("limn_client", &["server/src/command/", "clients/", "kernel/", "tests/"]),
     ("limn_server", &["server/src/main.rs", "tests/", "bench/"]),
     ("clap", &["server/src/config.rs", "server/src/main.rs", "kernel/", "tests/src/bin/"]),

@@ -76,8 +76,9 @@ impl<W: Write> Output<W> {
     /// Writes one statement's result; the number of its rows.
     pub async fn rows(&mut self, rows: Rows) -> Result<u64, Failure> {
         let schema = Arc::clone(rows.schema());
-        let shows_rows = !schema.fields().is_empty() && rows.affected().is_none();
-        if !shows_rows {
+        // An effect that only counts answers one column of that name; TRAIN MODEL is an effect with rows to show.
+        let counts = rows.affected().is_some() && schema.fields().len() == 1 && schema.field(0).name() == "count";
+        if schema.fields().is_empty() || counts {
             let affected = rows.affected();
             // Read to the end, so that an error in it is seen.
             rows.try_for_each(|_batch| std::future::ready(Ok(()))).await?;

@@ -77,6 +77,39 @@ async fn a_torn_segment_that_is_not_the_last_is_refused() {
     assert!(error.message().ends_with("the transactions 1 to 2 are in no file before it"), "{error}");
 }
 
+/// A segment with every table in it, written to the format's description with another language's JSON and CRC-32.
+/// It stays as it is: logs that were once written must be read by every later build.
+const FORMAT_1: &[u8] = include_bytes!("log_format_1.bin");
+
+#[tokio::test]
+async fn a_log_of_the_first_format_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = segment::path(&dir.path().join("registry"), 1);
+    std::fs::create_dir(dir.path().join("registry")).unwrap();
+    std::fs::write(&path, FORMAT_1).unwrap();
+    let target = MemoryTarget::new();
+    let registry = open(dir.path(), &target).await;
+    assert_eq!(registry.index().last_seq(), 3, "nothing had to be repaired");
+    for (table, rows) in [(SystemTable::Metrics, 2), (SystemTable::ModelAliases, 1), (SystemTable::Runs, 1)] {
+        assert_eq!(count(&registry, table).await, rows, "{}", table.name());
+    }
+    let index = registry.index();
+    let run = index.run("r").unwrap();
+    assert_eq!((run.name.as_str(), run.status, run.seed), ("größe", RunStatus::Finished, Some(-7)));
+    assert_eq!(run.ended_at, Some(micros(1_700_000_000_000_001)));
+    assert_eq!(index.params("r").next().unwrap().value, "0.1");
+    let metrics: Vec<(&str, f64)> = index.latest_metrics("r").map(|m| (m.key.as_str(), m.value)).collect();
+    assert!(metrics[0].0 == "r2" && metrics[0].1.is_nan());
+    assert_eq!(metrics[1], ("rmse", 0.1 + 0.2));
+    assert_eq!(index.inputs("r").next().unwrap().table_id, "t");
+    assert_eq!(index.model_version("m", 1).unwrap().artifact_sha256, ARTIFACT);
+    assert!(index.model("m").is_some() && index.model_alias("m", "prod").is_some());
+    assert!(index.model_alias("m", "old").is_none());
+    drop(index);
+    registry.fold().await.unwrap();
+    assert_eq!(target.stored_rows(SystemTable::ModelAliases), 3);
+}
+
 #[tokio::test]
 async fn a_newer_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
 //! A tree as ONNX operators, written and recognised.
 //!
 //! `TreeEnsemble` of ai.onnx.ml 5 with 64-bit thresholds, which ONNX Runtime has from 1.21 on (`TreeEnsembleRegressor`
-//! gives 32-bit results). A leaf of it
-//! has one number: the prediction of a regressor; of a classifier the leaf's number, by which `Gather` takes the row of
-//! probabilities. <https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html>
+//! gives 32-bit results). A leaf of it has one number: the prediction of a regressor; of a classifier the leaf's number,
+//! by which `Gather` takes the row of probabilities.
+//! <https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html>
 
 use super::{Child, Split, Tree};
 use crate::limits::TREE_NODES_MAX;
