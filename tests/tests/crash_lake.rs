@@ -4,6 +4,7 @@
 //! lake on what lasted must show the state after the statements that had been answered, or after one more. Then the
 //! sequence runs again and again with one operation failing. Expected states are worked out by [`Statement::apply`],
 //! which knows nothing of disks.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test's own functions fail; clippy exempts only `#[test]`s")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

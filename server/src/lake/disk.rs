@@ -1,8 +1,8 @@
 //! The few things that Limn asks of a disk when it writes, so that a test can be the disk.
 //!
 //! Reads go to the file system as they are. Every write, rename and link goes through [`Disk`], and is durable only
-//! after the matching `sync`: a file's bytes after [`DiskFile::sync`], a name after [`Disk::sync_dir`] of its directory.
-//! A disk under test drops everything else at a simulated power cut, or fails its N-th operation.
+//! after the matching `sync`: a file's bytes after [`DiskFile::sync`], a name after [`Disk::sync_dir`] of its
+//! directory. A disk under test drops everything else at a simulated power cut, or fails its N-th operation.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
