@@ -53,6 +53,8 @@ pub const WIRE_HEADER_BYTES_MAX: u32 = 64 * 1024;
 pub const WIRE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(25);
 /// How long it waits for the answer.
 pub const WIRE_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection that the server closes waits for the client to read the rest and close too.
+pub const WIRE_LINGER: Duration = Duration::from_secs(2);
 /// Batches that wait between the engine and a slow reader.
 pub const WIRE_BATCHES_BUFFERED: usize = 2;
 /// Bytes of the finished result of an effect, which its ticket carries.

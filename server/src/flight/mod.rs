@@ -3,7 +3,7 @@
 //! Each method decodes, asks the engine, encodes. Nothing in here plans a statement or decides what it means.
 //!
 //! # Layout
-//! - [`serve`]: the gRPC server and its limits
+//! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
 //! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, `stream` to where
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
@@ -20,6 +20,7 @@ mod execution;
 mod handles;
 mod info;
 mod keys;
+mod linger;
 mod parameters;
 mod prepared;
 mod schema;
@@ -40,6 +41,7 @@ mod update;
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::TryStreamExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -62,12 +64,13 @@ pub async fn serve(
     let service = FlightServiceServer::new(service::Service::new(shared))
         .max_decoding_message_size(WIRE_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(linger::Lingering::new);
     Server::builder()
         .http2_keepalive_interval(Some(WIRE_KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(WIRE_KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(WIRE_HEADER_BYTES_MAX)
         .add_service(service)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), draining.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
         .await
         .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))
 }

@@ -1,0 +1,115 @@
+//! Connections that are closed only after the client has read what was sent.
+//!
+//! The problem: a client that reads a result keeps sending window updates. Where the server closes the connection while
+//! one of them lies unread, as at the end of a drain, the kernel answers with a reset, and the client loses the last
+//! of what it was sent. So closing means: say that nothing more comes, then read what still arrives until the client
+//! closes too, for a while (RFC 9112, section 9.6). It knows nothing of HTTP.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::limits::WIRE_LINGER;
+
+/// A connection that lingers when it is shut down.
+#[derive(Debug)]
+pub struct Lingering {
+    stream: TcpStream,
+    /// Set once nothing more is sent: how long to wait for the client.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl Lingering {
+    /// The same connection with a slower end.
+    pub fn new(stream: TcpStream) -> Self {
+        Lingering { stream, patience: None }
+    }
+}
+
+impl AsyncRead for Lingering {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let patience = match &mut this.patience {
+            Some(patience) => patience,
+            None => {
+                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                this.patience.insert(Box::pin(tokio::time::sleep(WIRE_LINGER)))
+            }
+        };
+        let mut space = [0; 4096];
+        while patience.as_mut().poll(cx).is_pending() {
+            let mut read = ReadBuf::new(&mut space);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => {}
+                // The client has closed its side, or is gone.
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connected for Lingering {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_talks_to_the_end_reads_everything() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut server = Lingering::new(listener.accept().await.unwrap().0);
+        // What the server never reads by itself; a plain close would answer it with a reset.
+        client.write_all(&[1; 50_000]).await.unwrap();
+        let served = tokio::spawn(async move {
+            server.write_all(&[2; 50_000]).await.unwrap();
+            server.shutdown().await.unwrap();
+        });
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, vec![2; 50_000]);
+        drop(client);
+        served.await.unwrap();
+    }
+}
