@@ -48,7 +48,7 @@ fn finds_a_wrong_value(check: impl Fn(&SqlFile) -> Outcome) -> Result<(), Failed
     let scratch = tempfile::tempdir()?;
     let path = scratch.path().join("specimen.slt");
     let file = SqlFile { path: path.clone(), name: "specimen".into(), standard: true };
-    let mut checked = |value: &str| -> Result<Outcome, Failed> {
+    let checked = |value: &str| -> Result<Outcome, Failed> {
         std::fs::write(&path, format!("query I\nSELECT 1 + 1\n----\n{value}\n"))?;
         Ok(check(&file))
     };

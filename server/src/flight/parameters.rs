@@ -20,7 +20,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use tonic::Status;
 
 use crate::engine::parameter_type;
-use crate::limits::BOUND_ROWS_MAX;
+use crate::limits::{BOUND_BYTES_MAX, BOUND_ROWS_MAX};
 use crate::{Error, Result};
 
 /// The schema of the parameters `$1`, `$2`, … as clients see it; one of no known type is text.
@@ -44,13 +44,16 @@ impl Binding {
         let with_content = messages.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
         let mut decoded = FlightRecordBatchStream::new_from_flight_data(with_content.map_err(FlightError::from));
         let mut binding = Binding::default();
-        let mut rows = 0;
+        let (mut rows, mut bytes) = (0, 0);
         while let Some(batch) = decoded.next().await {
             let batch = batch.map_err(unreadable)?;
             rows += batch.num_rows();
-            if rows > BOUND_ROWS_MAX {
-                return Err(Error::exhausted(format!("more than {BOUND_ROWS_MAX} rows of parameters are bound"))
-                    .with_hint("load the rows into a table instead"));
+            bytes += batch.get_array_memory_size();
+            if rows > BOUND_ROWS_MAX || bytes > BOUND_BYTES_MAX {
+                return Err(Error::exhausted(format!(
+                    "more than {BOUND_ROWS_MAX} rows or {BOUND_BYTES_MAX} bytes of parameters are bound"
+                ))
+                .with_hint("load the rows into a table instead"));
             }
             if batch.num_columns() > 0 {
                 binding.batches.push(batch);
