@@ -5,7 +5,8 @@
 //!   `limn sql` prints for the last of them
 //! - ```` ```console ````: lines that begin with `$ ` are run by bash with `limn` on the path and `LIMN_URL` set; what
 //!   follows is what they print, `…` standing for anything up to the end of the line, or for any lines
-//! - ```` ```python ````: run with the pinned clients; ```` ```java ````: run as the body of a program
+//! - ```` ```python ````: run with the pinned clients; ```` ```java ````: run as the body of a program that imports
+//!   `java.sql.*`
 //!
 //! The documents' address of a server is the default one; here it is replaced by the test's.
 
@@ -174,7 +175,7 @@ impl Guide {
         let (imports, body): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("import "));
         let file = self.directory.join("Example.java");
         let program = format!(
-            "{}\npublic final class Example {{\npublic static void main(String[] a) throws Exception {{\n{}\n}}\n}}\n",
+            "import java.sql.*;\n{}\npublic final class Example {{\npublic static void main(String[] a) throws Exception {{\n{}\n}}\n}}\n",
             imports.join("\n"),
             self.here(&body.join("\n"))
         );

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{LogicalPlan, Values, WriteOp};
 use datafusion::scalar::ScalarValue;
@@ -18,15 +19,37 @@ use super::execute::{notes, until_commit};
 use super::plan::{self, Planned, qualified};
 use super::{Answer, SYSTEM_SCHEMA, output};
 use crate::lake::{RelationKind, TableName};
+use crate::sql::scan::GENERATED_SCHEMA;
 use crate::sql::statement::object_ref;
+use crate::sql::{Statement, parse};
 use crate::{Error, Result};
 
+/// The generated name under which an `INSERT` finds its query.
+const SOURCE: &str = "insert_source";
+
 /// The plan of an `INSERT`, whose target is checked to be a table.
-pub(super) async fn planned(scope: Scope, insert: ast::Insert) -> Result<Planned> {
+///
+/// A query is planned by itself: inside an `INSERT` the planner takes every `VALUES`, however deep, for rows of the
+/// target.
+pub(super) async fn planned(mut scope: Scope, mut insert: ast::Insert) -> Result<Planned> {
     if let ast::TableObject::TableName(name) = &insert.table {
         writable(&scope, &qualified(&scope.schema, &object_ref(name)?))?;
     }
-    plan::statement(scope, ast::Statement::Insert(insert)).await
+    let source = match insert.source.take() {
+        Some(query) if !matches!(*query.body, ast::SetExpr::Values(_)) => query,
+        values => {
+            insert.source = values;
+            return plan::statement(scope, ast::Statement::Insert(insert)).await;
+        }
+    };
+    let source = plan::query(Scope::new(&scope.inner, &scope.ctx), *source).await?;
+    scope.generated.insert(SOURCE.into(), Arc::new(ViewTable::new(source.plan, None)));
+    let Statement::Query(all) = parse(&format!("SELECT * FROM {GENERATED_SCHEMA}.{SOURCE}"))? else {
+        return Err(Error::internal("a SELECT was not parsed as a query"));
+    };
+    insert.source = Some(all);
+    let planned = plan::statement(scope, ast::Statement::Insert(insert)).await?;
+    Ok(Planned { reads_files: planned.reads_files || source.reads_files, ..planned })
 }
 
 /// An error where `name` is not a table that statements may write to.

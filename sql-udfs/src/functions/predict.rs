@@ -183,7 +183,8 @@ impl ScalarUDFImpl for Predict {
         &self.signature
     }
 
-    fn return_type(&self, _arg_types: &[DataType]) -> PlanResult<DataType> {
+    fn return_type(&self, arg_types: &[DataType]) -> PlanResult<DataType> {
+        self.coerce(arg_types)?;
         let signature = self.model.evaluator.signature();
         match (self.output, signature.classes.is_empty()) {
             (Output::Value, _) => Ok(signature.prediction_type()),
@@ -198,7 +199,8 @@ impl ScalarUDFImpl for Predict {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> PlanResult<Vec<DataType>> {
-        Ok(self.coerce(arg_types)?)
+        // An error here would become part of a longer text; `return_type`, which is asked next, gives it whole.
+        Ok(self.coerce(arg_types).unwrap_or_else(|_| arg_types.to_vec()))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {

@@ -70,10 +70,15 @@ fn invoke(udf: &ScalarUDF, args: Vec<ColumnarValue>, rows: usize) -> ColumnarVal
 }
 
 fn coerced(found: &[DataType]) -> std::result::Result<Vec<DataType>, String> {
-    value("linear_regression").coerce_types(found).map_err(|error| match error {
-        datafusion_common::DataFusionError::External(error) => error.downcast::<Error>().unwrap().to_string(),
-        other => panic!("{other}"),
-    })
+    let function = value("linear_regression");
+    let types = function.coerce_types(found).unwrap();
+    match function.return_type(&types) {
+        Ok(_) => Ok(types),
+        Err(datafusion_common::DataFusionError::External(error)) => {
+            Err(error.downcast::<Error>().unwrap().to_string())
+        }
+        Err(other) => panic!("{other}"),
+    }
 }
 
 #[test]
