@@ -94,7 +94,7 @@ async fn an_interrupted_load_of_a_file_leaves_all_or_nothing() -> Outcome {
         }
         Err(error) => {
             ensure(!answered, || format!("the load was answered, but {error}"))?;
-            ensure(error.text.starts_with("unknown table `demand`"), || format!("found {error}"))?;
+            ensure(error.text.starts_with("unknown table `main.demand`"), || format!("found {error}"))?;
         }
     }
     let kept = wire.value("SELECT a FROM kept").await?;

@@ -32,7 +32,7 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
         comment: table.comment.clone(),
         on_existing: on_existing(table.or_replace, table.if_not_exists),
     };
-    let notes = notes(&ctx);
+    let mut notes = notes(&ctx);
     let gate = notes.gate.clone();
     let Some(query) = table.query else {
         if !parameters.is_empty() {
@@ -54,6 +54,10 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     let analysed = planned.state.optimize(&source)?;
     new.schema = nullable(storage_schema(analysed.schema().as_arrow())?.as_ref());
     check(&new)?;
+    if let Some(replaced) = inner.lake.find(&new.name) {
+        // Rows that replace a table's own were computed from what the statement saw of it.
+        notes.read = ctx.snapshots.table(&replaced.id);
+    }
     let write = inner.lake.create_table_as(new, source, &planned.state, notes);
     let written = until_commit(&ctx, &gate, write).await?;
     output::count(written.map_or(0, |written| written.rows))

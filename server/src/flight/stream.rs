@@ -7,8 +7,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use arrow::array::Array;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
 use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
@@ -75,11 +75,26 @@ fn pieces(batch: RecordBatch) -> Vec<RecordBatch> {
 
 /// The bytes that a batch's own rows take; an array that cannot tell counts whole.
 fn bytes(batch: &RecordBatch) -> usize {
-    batch
-        .columns()
-        .iter()
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()))
-        .sum()
+    batch.columns().iter().map(column_bytes).sum()
+}
+
+/// The bytes of a column; of a list, those of the items that its rows have, not of all that it shares a buffer with.
+fn column_bytes(column: &ArrayRef) -> usize {
+    let items = |values: &ArrayRef, first: usize, last: usize| column_bytes(&values.slice(first, last - first));
+    let offset = |offset: Option<&i32>| offset.and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
+    match column.data_type() {
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            items(list.values(), offset(list.offsets().first()), offset(list.offsets().last())) + 4 * list.len()
+        }
+        DataType::Map(_, _) => {
+            let map = column.as_map();
+            let (first, last) = (offset(map.offsets().first()), offset(map.offsets().last()));
+            map.entries().columns().iter().map(|values| items(values, first, last)).sum::<usize>() + 4 * map.len()
+        }
+        DataType::Struct(_) => column.as_struct().columns().iter().map(column_bytes).sum(),
+        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+    }
 }
 
 /// Moves batches from the engine to the wire until either has had enough.
@@ -136,8 +151,8 @@ impl Stream for UntilDropped {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray};
-    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use arrow::array::{Int64Array, ListArray, StringArray};
+    use arrow::datatypes::{Field, Int64Type, Schema};
     use arrow_flight::decode::FlightRecordBatchStream;
     use tonic::Code;
 

@@ -74,9 +74,7 @@ fn coerced(found: &[DataType]) -> std::result::Result<Vec<DataType>, String> {
     let types = function.coerce_types(found).unwrap();
     match function.return_type(&types) {
         Ok(_) => Ok(types),
-        Err(datafusion_common::DataFusionError::External(error)) => {
-            Err(error.downcast::<Error>().unwrap().to_string())
-        }
+        Err(datafusion_common::DataFusionError::External(error)) => Err(error.downcast::<Error>().unwrap().to_string()),
         Err(other) => panic!("{other}"),
     }
 }
