@@ -36,13 +36,11 @@ const STEPS: &[(&str, &[&str])] = &[
     ),
     (
         "Features in SQL, kept as a view: the hour, the weekend, and the demand of a week before.",
-        &[
-            "CREATE VIEW demo.features AS SELECT d.time, d.temperature_c, \
+        &["CREATE VIEW demo.features AS SELECT d.time, d.temperature_c, \
              d.temperature_c * d.temperature_c AS temperature_squared, date_part('hour', d.local_time) AS hour, \
              date_part('dow', d.local_time) IN (0, 6) AS weekend, d.holiday, w.demand_mwh AS demand_last_week, \
              d.demand_mwh FROM demo.demand VERSION AS OF 1 AS d \
-             JOIN demo.demand VERSION AS OF 1 AS w ON w.time = d.time - INTERVAL '7 days'",
-        ],
+             JOIN demo.demand VERSION AS OF 1 AS w ON w.time = d.time - INTERVAL '7 days'"],
     ),
     (
         "Train on exactly that version; the last fifth of the year is held out.",
