@@ -4,6 +4,8 @@
 //! no row version twice; and the registry goes on. After every operation it is tested with folding into memory, kept
 //! as of the moment of the cut; on Delta tables, whose opening takes longer, after every few.
 
+#![expect(clippy::unwrap_used, reason = "a test binary: its own functions fail as its tests do")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;

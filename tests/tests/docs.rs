@@ -175,7 +175,8 @@ impl Guide {
         let (imports, body): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("import "));
         let file = self.directory.join("Example.java");
         let program = format!(
-            "import java.sql.*;\n{}\npublic final class Example {{\npublic static void main(String[] a) throws Exception {{\n{}\n}}\n}}\n",
+            "import java.sql.*;\n{}\n\
+             public final class Example {{\npublic static void main(String[] a) throws Exception {{\n{}\n}}\n}}\n",
             imports.join("\n"),
             self.here(&body.join("\n"))
         );

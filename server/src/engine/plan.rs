@@ -144,9 +144,9 @@ fn instant_micros(scope: &Scope, expr: &ast::Expr) -> Result<i64> {
         .with_current_time()
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let coerced = simplifier.coerce(cast, &schema)?;
-    match simplifier.simplify(coerced)? {
-        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), _), _) => Ok(micros),
+    let simplified = simplifier.coerce(cast, &schema).and_then(|coerced| simplifier.simplify(coerced));
+    match simplified {
+        Ok(Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), _), _)) => Ok(micros),
         _ => Err(not_constant()),
     }
 }

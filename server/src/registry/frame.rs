@@ -206,7 +206,7 @@ mod tests {
         let recorded_at = DateTime::from_timestamp_micros(seq as i64).unwrap();
         let stamp = Stamp { seq, recorded_at };
         let record = Record::Params(Param { run_id: "r".into(), key: "é\n".into(), value: seq.to_string() });
-        Group { stamp, versions: vec![Arc::new(Version { stamp, deleted: seq % 2 == 0, record })] }
+        Group { stamp, versions: vec![Arc::new(Version { stamp, deleted: seq.is_multiple_of(2), record })] }
     }
 
     fn segment(frames: &[&[u64]]) -> Vec<u8> {

@@ -117,6 +117,9 @@ const NOT_YET: &[&str] = &[
     "ALTER",
 ];
 
+/// First words of statements with an effect.
+const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET"];
+
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
 
@@ -187,6 +190,10 @@ fn query(mut cursor: Cursor<'_>) -> Result<Statement> {
 }
 
 fn explain(mut cursor: Cursor<'_>) -> Result<Statement> {
+    let described = (1..4).filter_map(|n| cursor.peek_word_at(n)).find(|word| word != "ANALYZE" && word != "VERBOSE");
+    if let Some(word) = described.filter(|word| NOT_YET.contains(&word.as_str()) || EFFECTS.contains(&word.as_str())) {
+        return Err(Error::unsupported(format!("`EXPLAIN {word}` is not supported: expected a query")));
+    }
     let statement = cursor.parser.parse_statement()?;
     cursor.end()?;
     match &statement {

@@ -98,7 +98,7 @@ impl Cells<'_> {
 
     fn booleans(&self) -> Result<ArrayRef, WrongRow> {
         let mut builder = BooleanBuilder::with_capacity(self.rows.len());
-        self.values(&cell::boolean, |value| builder.append_option(value))?;
+        self.values(cell::boolean, |value| builder.append_option(value))?;
         Ok(Arc::new(builder.finish()))
     }
 

@@ -75,11 +75,8 @@ impl Partition {
         for share in &self.shares {
             let source = &self.reading.sources[share.file];
             let mut records = Records::open(source, self.reading.dialect, &self.reading.names, share.start, share.end)?;
-            loop {
-                let built = match records.next(BATCH_ROWS)? {
-                    Some(rows) => self.batch(&rows)?,
-                    None => break,
-                };
+            while let Some(rows) = records.next(BATCH_ROWS)? {
+                let built = self.batch(&rows)?;
                 let batch = built.map_err(|wrong| self.error(&records, &wrong))?;
                 if !give(batch) {
                     return Ok(());
