@@ -3,6 +3,8 @@
 //! Each test is a trap that some client falls into where a server does the obvious thing. What SQL means is tested
 //! elsewhere; here it only has to arrive.
 
+#![expect(clippy::expect_used, reason = "a panic is how a test's own functions fail; clippy exempts only `#[test]`s")]
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -49,12 +49,15 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::internal(format!("the statement panicked: {}", text.unwrap_or("no text")))
 }
 
+/// The runs of each query id, each with a serial number.
+type Tokens = HashMap<String, Vec<(u64, CancellationToken)>>;
+
 /// The statements that run now, by query id.
 #[derive(Debug, Clone, Default)]
 pub struct Statements {
     metrics: Metrics,
     // One query id may run several times: a ticket may be redeemed again while its first stream is open.
-    tokens: Arc<Mutex<HashMap<String, Vec<(u64, CancellationToken)>>>>,
+    tokens: Arc<Mutex<Tokens>>,
     serial: Arc<AtomicU64>,
 }
 
@@ -89,7 +92,7 @@ impl Statements {
     }
 
     // No code panics while it holds the lock, so a poisoned one is still whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<(u64, CancellationToken)>>> {
+    fn lock(&self) -> MutexGuard<'_, Tokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -78,7 +78,7 @@ pub fn get(caller: &Caller) -> GetSessionOptionsResult {
     let mut options = caller.session.settings();
     options.insert("catalog".into(), CATALOG.into());
     options.insert("schema".into(), caller.session.schema());
-    let as_value = |text| SessionOptionValue { option_value: Some(OptionValue::StringValue(text)) };
+    let as_value = |text| SessionOptionValue { option_value: Some(OptionValue::String(text)) };
     GetSessionOptionsResult {
         session_options: options.into_iter().map(|(name, text)| (name, as_value(text))).collect(),
     }
@@ -135,15 +135,15 @@ struct SessionOptionValue {
 #[derive(Clone, PartialEq, Oneof)]
 enum OptionValue {
     #[prost(string, tag = "1")]
-    StringValue(String),
+    String(String),
     #[prost(bool, tag = "2")]
-    BoolValue(bool),
+    Bool(bool),
     #[prost(sfixed64, tag = "3")]
-    Int64Value(i64),
+    Int64(i64),
     #[prost(double, tag = "4")]
-    DoubleValue(f64),
+    Double(f64),
     #[prost(message, tag = "5")]
-    StringListValue(StringListValue),
+    StringList(StringListValue),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -155,11 +155,11 @@ struct StringListValue {
 impl OptionValue {
     fn into_text(self) -> String {
         match self {
-            OptionValue::StringValue(text) => text,
-            OptionValue::BoolValue(value) => value.to_string(),
-            OptionValue::Int64Value(value) => value.to_string(),
-            OptionValue::DoubleValue(value) => value.to_string(),
-            OptionValue::StringListValue(list) => list.values.join(","),
+            OptionValue::String(text) => text,
+            OptionValue::Bool(value) => value.to_string(),
+            OptionValue::Int64(value) => value.to_string(),
+            OptionValue::Double(value) => value.to_string(),
+            OptionValue::StringList(list) => list.values.join(","),
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
         let body = [b"\x0A\x11\x0A\x06schema\x12\x07\x0A\x05sales".as_slice()].concat();
         let request = SetSessionOptionsRequest::decode(body.as_slice()).unwrap();
         let value = request.session_options["schema"].option_value.clone().unwrap();
-        assert_eq!(value, OptionValue::StringValue("sales".into()));
+        assert_eq!(value, OptionValue::String("sales".into()));
         // { key: "n", value: { int64_value(3), fixed 64 bits: -2 } }
         let body = b"\x0A\x0E\x0A\x01n\x12\x09\x19\xFE\xFF\xFF\xFF\xFF\xFF\xFF\xFF".as_slice();
         let request = SetSessionOptionsRequest::decode(body).unwrap();

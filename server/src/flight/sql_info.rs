@@ -42,7 +42,7 @@ impl SqlInfos {
                 Value::Words(words) => {
                     builder.append(id, words.split_whitespace().map(String::from).collect::<Vec<_>>())
                 }
-                Value::NoConversions => builder.append(id, HashMap::new()),
+                Value::NoConversions => builder.append(id, HashMap::<i32, Vec<i32>>::new()),
             }
             if !ONLY_WHEN_ASKED.contains(&id) {
                 unasked.push(id);
