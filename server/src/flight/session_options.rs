@@ -131,7 +131,6 @@ struct SessionOptionValue {
     option_value: Option<OptionValue>,
 }
 
-#[expect(clippy::enum_variant_names, reason = "the names are those of Flight.proto")]
 #[derive(Clone, PartialEq, Oneof)]
 enum OptionValue {
     #[prost(string, tag = "1")]
