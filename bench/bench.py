@@ -35,6 +35,7 @@ def main():
     parser.add_argument("--limn", required=True)
     parser.add_argument("--scratch", required=True, type=pathlib.Path)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--build", required=True, help="how the binary was built")
     options = parser.parse_args()
     sites = max(2, round(options.rows / ROWS_A_SITE))
     days = 365 if options.rows >= 2 * ROWS_A_SITE else max(1, options.rows // 96)
@@ -44,7 +45,7 @@ def main():
     rows = sites * days * 48
     with flight_sql.connect(options.url, autocommit=True) as connection, connection.cursor() as cursor:
         lines = Bench(cursor, options.scratch, rows).run(csv)
-    print(head(options.limn, rows, csv, generated_s))
+    print(head(options.limn, options.build, rows, csv, generated_s))
     print("\n".join(lines))
 
 
@@ -55,12 +56,12 @@ def timed(work):
     return result, time.perf_counter() - start
 
 
-def head(limn, rows, csv, generated_s):
+def head(limn, build, rows, csv, generated_s):
     version = subprocess.run([limn, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
                      platform.machine()) if os.path.exists("/proc/cpuinfo") else platform.machine()
-    return f"""{datetime.date.today().isoformat()}, {version}, release build; {os.cpu_count()} cores ({processor}), \
+    return f"""{datetime.date.today().isoformat()}, {version}, {build}; {os.cpu_count()} cores ({processor}), \
 {memory:.0f} GiB, {platform.system()}; \
 pyarrow {pa.__version__}, scikit-learn {sklearn.__version__}, numpy {np.__version__}, \
 ADBC Flight SQL {adbc_driver_flightsql.__version__}.

@@ -19,6 +19,7 @@ use sqlparser::ast;
 
 use super::catalog::{Scope, StatementCatalogs};
 use super::{CATALOG, features, models};
+use crate::error::unknown;
 use crate::lake::files::{CsvOptions, open_csv, open_parquet};
 use crate::lake::{At, TableName};
 use crate::sql::scan::{FileCall, FileFunction, Found, PredictCall, VersionClause, scan};
@@ -80,12 +81,27 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
         let function = predict::function(&call.generated, &call.reference, call.output, model);
         state.register_udf(Arc::new(function))?;
     }
-    let plan = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
+    let planned = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await;
+    let plan =
+        planned.map_err(|error| unknown_function(&state, &found.called).unwrap_or_else(|| Error::from(error)))?;
     let plan = match by_name(&found.predictions) {
         calls if calls.is_empty() => plan,
         calls => features::fill_in(plan, &calls)?,
     };
     Ok(Planned { plan, state, scope, reads_files })
+}
+
+/// The reason why a query could not be planned, where it is a function that nobody knows.
+///
+/// DataFusion says so too, but which name it offers instead depends on the order of a hash map.
+fn unknown_function(state: &SessionState, called: &[String]) -> Option<Error> {
+    let mut known: Vec<&str> = state.scalar_functions().keys().map(String::as_str).collect();
+    known.extend(state.aggregate_functions().keys().map(String::as_str));
+    known.extend(state.window_functions().keys().map(String::as_str));
+    known.extend(state.higher_order_functions().keys().map(String::as_str));
+    known.sort_unstable();
+    let stranger = called.iter().find(|name| !known.contains(&name.as_str()) && *name != "unnest")?;
+    Some(unknown("function", stranger, known))
 }
 
 fn by_name(predictions: &[PredictCall]) -> HashMap<String, PredictCall> {

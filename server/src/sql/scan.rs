@@ -29,6 +29,8 @@ pub struct Found {
     pub files: Vec<FileCall>,
     /// The names of table functions that DataFusion knows, folded; they are no tables.
     pub functions: Vec<String>,
+    /// The names of the functions that expressions call, folded.
+    pub called: Vec<String>,
     /// Calls of `PREDICT` and `PREDICT_PROBA`.
     pub predictions: Vec<PredictCall>,
 }
@@ -235,7 +237,10 @@ impl Scanner {
             "explain_predict" | "forecast" | "ml_predict" => {
                 return Err(Error::unsupported(format!("the function `{called}` is not supported yet")));
             }
-            _ => return Ok(()),
+            _ => {
+                self.found.called.push(called);
+                return Ok(());
+            }
         };
         let plain = function.filter.is_none()
             && function.over.is_none()

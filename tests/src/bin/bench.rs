@@ -13,6 +13,8 @@ fn main() -> Outcome {
     let server = TestServer::start()?;
     let mut command = python.command(&paths::repository().join("bench/bench.py"));
     command.args(["--url", &server.flight_url(), "--rows", &rows]);
+    let build = if cfg!(debug_assertions) { "built in the shared (dev) profile" } else { "release build" };
+    command.args(["--build", build]);
     command.arg("--limn").arg(paths::limn()?).arg("--scratch").arg(server.scratch());
     print!("{}", python.run(&mut command)?);
     Ok(())
