@@ -5,12 +5,13 @@
 //! features' names.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::common::{Column, DFSchema, DataFusionError, TableReference};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Sort};
 use limn_sql_udfs::functions::predict::model_of;
 
 use crate::error::nearest;
@@ -24,30 +25,51 @@ pub(super) fn fill_in(plan: LogicalPlan, calls: &HashMap<String, PredictCall>) -
         let mut scope = DFSchema::empty();
         for input in node.inputs() {
             scope.merge(input.schema());
+            // ORDER BY sees the relations under the SELECT list too, not only its columns.
+            if let (LogicalPlan::Sort(_), LogicalPlan::Projection(list)) = (&node, input) {
+                scope.merge(list.input.schema());
+            }
         }
         let names = NamePreserver::new(&node);
         let changed = node.map_expressions(|expr| {
             let saved = names.save(&expr);
-            let filled = expr.transform_up(|expr| match expr {
-                Expr::ScalarFunction(call) if call.args.is_empty() && calls.contains_key(call.func.name()) => {
-                    let written = &calls[call.func.name()];
-                    columns(&call, written, &scope, &using)
-                        .map(|args| Transformed::yes(Expr::ScalarFunction(ScalarFunction { args, ..call })))
-                        .map_err(Error::into_datafusion)
-                }
-                other => Ok(Transformed::no(other)),
-            })?;
+            let filled = filled(expr, calls, &scope, &using)?;
             Ok(match filled.transformed {
                 true => Transformed::yes(saved.restore(filled.data)),
                 false => filled,
             })
         })?;
-        match changed.transformed {
-            true => Ok(Transformed::yes(changed.data.recompute_schema()?)),
-            false => Ok(changed),
+        if !changed.transformed {
+            return Ok(changed);
+        }
+        match changed.data {
+            // The builder carries columns that only the order needs past the SELECT list and drops them behind it.
+            LogicalPlan::Sort(Sort { expr, input, fetch }) => {
+                let sorted = LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).sort_with_limit(expr, fetch)?;
+                Ok(Transformed::yes(sorted.build()?))
+            }
+            other => Ok(Transformed::yes(other.recompute_schema()?)),
         }
     });
     Ok(filled.data()?)
+}
+
+/// One expression with columns in its by-name calls.
+fn filled(
+    expr: Expr,
+    calls: &HashMap<String, PredictCall>,
+    scope: &DFSchema,
+    using: &[HashSet<Column>],
+) -> Result<Transformed<Expr>, DataFusionError> {
+    expr.transform_up(|expr| match expr {
+        Expr::ScalarFunction(call) if call.args.is_empty() && calls.contains_key(call.func.name()) => {
+            let written = &calls[call.func.name()];
+            columns(&call, written, scope, using)
+                .map(|args| Transformed::yes(Expr::ScalarFunction(ScalarFunction { args, ..call })))
+                .map_err(Error::into_datafusion)
+        }
+        other => Ok(Transformed::no(other)),
+    })
 }
 
 /// The columns that a call's features mean.

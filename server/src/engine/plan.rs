@@ -76,6 +76,8 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
     scope.functions = found.functions;
     let scope = Arc::new(scope);
     let mut state = state_for(&scope);
+    // From here on `now()` is one instant; without a start it cannot be computed at all.
+    state.mark_start_execution();
     for call in &found.predictions {
         let model = models::bind(&scope.inner, &scope.ctx, &call.reference).await?;
         let function = predict::function(&call.generated, &call.reference, call.output, model);
