@@ -161,12 +161,16 @@ pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a s
     }
 }
 
-/// The known name that a typing mistake most likely meant: edit distance (Damerau) of at most a third of its length.
+/// The known name that a typing mistake most likely meant: by edit distance (Damerau), at most a third of its length and
+/// one, and never a name that has nothing in common.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3 + 1)
+        .filter(|(distance, candidate)| {
+            let length = candidate.chars().count();
+            *distance <= length.max(3) / 3 + 1 && *distance < length.max(name.chars().count())
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::catalog::Names;
 use super::open::Lake;
 use super::{OnExisting, Relation, RelationKind, TableName};
-use crate::error::unknown;
+use crate::error::{nearest, unknown};
 use crate::limits::NAME_BYTES_MAX;
 use crate::{Error, Result};
 
@@ -73,11 +73,14 @@ impl Names {
     }
 
     fn unknown_relation(&self, kind: &str, name: &TableName) -> Error {
-        let all = self.schemas.iter().flat_map(|(schema, relations)| {
-            relations.keys().map(move |table| TableName { schema: schema.clone(), table: table.clone() }.to_string())
+        let own = self.schemas.get_key_value(&name.schema);
+        let others = self.schemas.iter().filter(|(schema, _)| **schema != name.schema);
+        // Names are compared without their schemas, whose likeness says nothing; the own schema's come first.
+        let near = own.into_iter().chain(others).find_map(|(schema, relations)| {
+            let table = nearest(&name.table, relations.keys().map(String::as_str))?;
+            Some(format!(", the nearest is `{schema}.{table}`"))
         });
-        let all: Vec<String> = all.collect();
-        unknown(kind, &name.to_string(), all.iter().map(String::as_str))
+        Error::not_found(format!("unknown {kind} `{name}`{}", near.unwrap_or_default()))
     }
 
     /// Gives a relation its name; the schema exists.
