@@ -51,7 +51,7 @@ async fn what_is_refused_changes_nothing() {
         (vec![version("n", 1, None)], Class::NotFound, "unknown model `n`"),
         (vec![version("m", 2, Some("y"))], Class::NotFound, "unknown run `y`"),
         (vec![alias("m", "a", 2)], Class::NotFound, "model `m` has no version 2, its only version is 1"),
-        (vec![alias("k", "a", 1)], Class::NotFound, "unknown model `k`, the nearest is `m`"),
+        (vec![alias("k", "a", 1)], Class::NotFound, "unknown model `k`"),
         (vec![alias("m", "latest", 1)], Class::Input, "`latest` cannot be an alias: it would read as a version"),
         (vec![unset("m", "a")], Class::NotFound, "model `m` has no alias `a`, it has no aliases"),
         (vec![model("a/b")], Class::Input, "a model name cannot contain `/`, found `a/b`"),
