@@ -38,7 +38,13 @@ pub fn limn() -> Outcome<PathBuf> {
     };
     // `cargo test` of one package does not build another one's binary; testing an old one would mislead.
     for part in ["server/src", "sql-udfs/src", "clients/rust/src"] {
-        for source in files(&repository().join(part), "rs")? {
+        let part = repository().join(part);
+        for source in files(&part, "rs")? {
+            // Modules named `tests` are not in the binary, which is as good as new without them.
+            let within = source.strip_prefix(&part).unwrap_or(&source);
+            if within.components().any(|name| name.as_os_str() == "tests") {
+                continue;
+            }
             if std::fs::metadata(&source)?.modified()? > built {
                 let (binary, source) = (binary.display(), source.display());
                 return Err(fail(format!("the server at `{binary}` is older than `{source}`: {hint}")));
