@@ -49,7 +49,11 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
     let mut format = None;
     let mut options = Vec::new();
     let mut force = false;
-    loop {
+    let mut seen: Vec<String> = Vec::new();
+    while let Some(clause) = cursor.peek_word() {
+        if seen.contains(&clause) {
+            return Err(Error::input(format!("expected `{clause}` once, found it twice")));
+        }
         if cursor.words(&["FILEFORMAT"]) {
             cursor.expect_token(&Token::Eq)?;
             format = Some(file_format(&cursor.name_or_string("`CSV` or `PARQUET`")?)?);
@@ -60,6 +64,7 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
         } else {
             break;
         }
+        seen.push(clause);
     }
     cursor.end()?;
     let format = match format.or_else(|| guess(&from)) {
