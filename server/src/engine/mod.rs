@@ -9,6 +9,7 @@
 //! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `types`: what type names in expressions mean
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -28,6 +29,7 @@ mod settings;
 mod show;
 mod table_statements;
 mod train;
+mod types;
 
 use std::path::PathBuf;
 use std::pin::Pin;
