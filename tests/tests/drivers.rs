@@ -1,6 +1,7 @@
 //! What stock drivers ask besides queries: browsing, parameters, batches, error codes, effects that run once.
 //!
-//! Python's are in `clients_python`. The program under `clients/` holds the expectations; it fails with the first thing that is otherwise.
+//! The program under `clients/` holds the expectations; it fails with the first thing that is otherwise. Python's
+//! clients have tests of their own.
 
 use limn_tests::{Outcome, TestServer, maven, paths};
 

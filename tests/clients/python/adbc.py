@@ -13,6 +13,7 @@ import adbc_driver_flightsql
 import adbc_driver_flightsql.dbapi as flight_sql
 import adbc_driver_manager
 import pyarrow as pa
+import pyarrow.compute
 
 from check import expect, refused
 
