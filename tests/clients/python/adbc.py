@@ -26,6 +26,7 @@ def main():
         statements(connection)
         results(connection)
         parameters(connection)
+        statement_interface(connection)
         objects(connection)
         tables(connection)
         information(connection)
@@ -106,6 +107,11 @@ def parameters(connection):
                        pa.table({"1": [1, 2, None, 4], "2": ["a", "b", "c", None]}))
         expect(cursor.fetchall(), [(2, "a"), (3, "b"), (None, "c"), (5, None)], "several bound rows")
     with connection.cursor() as cursor:
+        # What the place says of a value: the number of rows, a function's argument.
+        cursor.execute("SELECT n FROM readings WHERE n IS NOT NULL LIMIT ?", (1,))
+        expect(cursor.fetchall(), [(7,)])
+        cursor.execute("SELECT substr(?, ?, 3), abs(?), CAST(? AS DATE)", ("readings", 2, -1.5, "2024-02-29"))
+        expect(cursor.fetchall(), [("ead", 1.5, datetime.date(2024, 2, 29))])
         cursor.execute("CREATE TABLE bound (n BIGINT, s TEXT)")
         # Batches of any Arrow type that casts to the column's, in one update.
         cursor.executemany("INSERT INTO bound VALUES (?, ?)", pa.table({
@@ -122,6 +128,42 @@ def parameters(connection):
             expect(cursor.fetchall(), found)
         schema = cursor.adbc_execute_schema("SELECT n, s FROM bound WHERE n = ?")
         expect(schema, pa.schema([("n", pa.int64()), ("s", pa.string())]))
+
+
+def statement_interface(connection):
+    """ADBC below the DB-API, as other bindings and the drivers' own validation suite use it."""
+    def read(cursor):
+        handle, _ = cursor.adbc_statement.execute_query()
+        return pa.RecordBatchReader._import_from_c(handle.address).read_all()
+
+    def schema_of(handle):
+        return pa.Schema._import_from_c(handle.address)
+
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_sql_query("SELECT 1 + ?")
+        cursor.adbc_statement.prepare()
+        cursor.adbc_statement.bind(pa.record_batch({"0": [1, 2, 3, 4]}))
+        expect(read(cursor)[0].to_pylist(), [2, 3, 4, 5])
+    with connection.cursor() as cursor:
+        # A column of nothing but NULL has no type of its own.
+        cursor.adbc_statement.set_sql_query("INSERT INTO bound (n, s) VALUES (?, ?)")
+        cursor.adbc_statement.prepare()
+        cursor.adbc_statement.bind(pa.record_batch({"0": pa.array([7001], pa.int64()), "1": pa.nulls(1)}))
+        expect(cursor.adbc_statement.execute_update(), 1)
+    with connection.cursor() as cursor:
+        # Unprepared: as a query, as an update, as a question for the schema.
+        cursor.adbc_statement.set_sql_query("SELECT s, 'Hello, 世界 🚀' AS greeting FROM bound WHERE n = 7001")
+        expect(read(cursor).to_pylist(), [{"s": None, "greeting": "Hello, 世界 🚀"}])
+        schema = schema_of(cursor.adbc_statement.execute_schema())
+        expect(schema, pa.schema([("s", pa.string()), ("greeting", pa.string())]))
+        for sql, affected in [("CREATE TABLE affected (id INT)", 0), ("INSERT INTO affected VALUES (1), (2)", 2),
+                              ("DROP TABLE affected", 0)]:
+            cursor.adbc_statement.set_sql_query(sql)
+            expect(cursor.adbc_statement.execute_update(), affected, f"rows affected by {sql}")
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_sql_query("SELECT 1 + ? + ?")
+        cursor.adbc_statement.prepare()
+        expect(schema_of(cursor.adbc_statement.get_parameter_schema()).types, [pa.int64()] * 2)
 
 
 def objects(connection):
