@@ -9,6 +9,7 @@
 //! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -22,12 +23,14 @@ mod model_statements;
 mod models;
 mod open;
 mod output;
+mod parameters;
 mod plan;
 pub mod session;
 mod settings;
 mod show;
 mod table_statements;
 mod train;
+mod types;
 
 use std::path::PathBuf;
 use std::pin::Pin;

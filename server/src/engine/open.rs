@@ -12,6 +12,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
+use super::types::Types;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
 use crate::lake::{DataDirectory, Lake};
 use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
@@ -81,6 +82,7 @@ fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Re
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_type_planner(Arc::new(Types))
         .with_analyzer_rule(Arc::new(CheckedIntegers))
         .build())
 }
