@@ -10,6 +10,7 @@
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -24,12 +25,14 @@ mod model_statements;
 mod models;
 mod open;
 mod output;
+mod parameters;
 mod plan;
 pub mod session;
 mod settings;
 mod show;
 mod table_statements;
 mod train;
+mod types;
 mod yielding;
 
 use std::path::PathBuf;

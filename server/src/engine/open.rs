@@ -12,6 +12,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
+use super::types::Types;
 use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
 use crate::lake::{DataDirectory, Lake};
@@ -78,5 +79,5 @@ fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Re
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
     let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    Ok(builder.with_physical_optimizer_rule(Arc::new(Yielding)).build())
+    Ok(builder.with_type_planner(Arc::new(Types)).with_physical_optimizer_rule(Arc::new(Yielding)).build())
 }
