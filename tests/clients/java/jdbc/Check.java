@@ -7,10 +7,42 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 
 /** What the programs beside it say their expectations with. The first one that does not hold ends the program. */
 final class Check {
     private Check() {
+    }
+
+    /** A program that takes longer than this hangs. */
+    private static final long DEADLINE_SECONDS = 300;
+
+    /** Runs a program and ends the process, whatever threads it has left: 0, or 1 after the failure on stderr. */
+    static void program(Action action) {
+        Thread watch = new Thread(() -> {
+            try {
+                TimeUnit.SECONDS.sleep(DEADLINE_SECONDS);
+            } catch (InterruptedException end) {
+                return;
+            }
+            System.err.println("the program still runs after " + DEADLINE_SECONDS + " seconds, in:");
+            Thread.getAllStackTraces().forEach(
+                (thread, stack) -> System.err.println(thread + ": " + Arrays.toString(stack)));
+            Runtime.getRuntime().halt(1);
+        });
+        watch.setDaemon(true);
+        watch.start();
+        int status = 0;
+        try {
+            action.run();
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+            status = 1;
+        }
+        // Not `exit`: the driver's own threads may keep it waiting.
+        System.err.flush();
+        System.out.flush();
+        Runtime.getRuntime().halt(status);
     }
 
     /** Something that may fail as the driver does. */

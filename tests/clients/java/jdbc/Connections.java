@@ -19,7 +19,11 @@ public final class Connections {
     private Connections() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        Check.program(() -> run(arguments));
+    }
+
+    private static void run(String[] arguments) throws Exception {
         String url = arguments[0];
         addresses(url);
         closing(url);

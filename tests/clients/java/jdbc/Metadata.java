@@ -29,7 +29,11 @@ public final class Metadata {
     private Metadata() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        Check.program(() -> run(arguments));
+    }
+
+    private static void run(String[] arguments) throws Exception {
         try (Connection connection = Check.connect(arguments[0])) {
             create(connection);
             DatabaseMetaData metaData = connection.getMetaData();

@@ -22,7 +22,11 @@ public final class Prepared {
     private Prepared() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        Check.program(() -> run(arguments));
+    }
+
+    private static void run(String[] arguments) throws Exception {
         try (Connection connection = Check.connect(arguments[0])) {
             everySetter(connection);
             instantsInAnyZone(connection);

@@ -24,7 +24,11 @@ public final class Results {
     private Results() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        Check.program(() -> run(arguments));
+    }
+
+    private static void run(String[] arguments) throws Exception {
         try (Connection connection = Check.connect(arguments[0])) {
             conversions(connection);
             nulls(connection);

@@ -31,7 +31,11 @@ public final class Types {
     private Types() {
     }
 
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        Check.program(() -> run(arguments));
+    }
+
+    private static void run(String[] arguments) throws Exception {
         List<Map<String, Object>> rows = rows(Path.of(arguments[1]));
         int values = 0;
         try (Connection connection = Check.connect(arguments[0])) {
