@@ -13,6 +13,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
 use super::types::Types;
+use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
 use crate::lake::{DataDirectory, Lake};
 use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
@@ -84,5 +85,6 @@ fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Re
         .with_default_features()
         .with_type_planner(Arc::new(Types))
         .with_analyzer_rule(Arc::new(CheckedIntegers))
+        .with_physical_optimizer_rule(Arc::new(Yielding))
         .build())
 }
