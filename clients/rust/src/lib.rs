@@ -20,12 +20,15 @@
 //! ```
 
 mod client;
+mod connect;
 mod error;
+mod options;
 mod prepared;
 mod rows;
 pub mod split;
 
 pub use client::Client;
 pub use error::{Class, Error, Result};
+pub use options::{ConnectOptions, DEFAULT_CONNECT_TIMEOUT, DEFAULT_PORT, Secret};
 pub use prepared::Prepared;
-pub use rows::Rows;
+pub use rows::{CancelHandle, Rows};

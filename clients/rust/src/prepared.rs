@@ -12,7 +12,7 @@ use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
     Any, CommandPreparedStatementQuery, CommandPreparedStatementUpdate, ProstMessageExt,
 };
-use arrow_flight::{Action, FlightData, IpcMessage};
+use arrow_flight::{FlightData, IpcMessage};
 use futures::TryStreamExt;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -32,9 +32,7 @@ pub struct Prepared {
 impl Prepared {
     pub(crate) async fn create(client: Client, sql: &str) -> Result<Self> {
         let request = ActionCreatePreparedStatementRequest { query: sql.to_string(), transaction_id: None };
-        let action = Action::new("CreatePreparedStatement", request.as_any().encode_to_vec());
-        let body = client.action(action).await?.into_iter().next();
-        let body = body.ok_or_else(|| Error::new(Class::Internal, "the server prepared nothing"))?;
+        let body = client.action_once("CreatePreparedStatement", request.as_any().encode_to_vec()).await?;
         let result: Option<ActionCreatePreparedStatementResult> = Any::decode(body)?.unpack()?;
         let result = result.ok_or_else(|| Error::new(Class::Internal, "the server prepared nothing"))?;
         Ok(Prepared {
@@ -74,8 +72,7 @@ impl Prepared {
     /// Forgets it on the server.
     pub async fn close(self) -> Result<()> {
         let request = ActionClosePreparedStatementRequest { prepared_statement_handle: self.handle.clone() };
-        let action = Action::new("ClosePreparedStatement", request.as_any().encode_to_vec());
-        self.client.action(action).await.map(|_| ())
+        self.client.action("ClosePreparedStatement", request.as_any().encode_to_vec()).await.map(|_| ())
     }
 }
 
