@@ -46,7 +46,7 @@ fn results_come_in_four_formats() -> Outcome {
     let table = sql(&server, &["-c", query], "")?;
     assert_eq!(
         table,
-        "+------+-----+\n| n    | s   |\n+------+-----+\n| 1    | a,b |\n| NULL | é   |\n+------+-----+\n"
+        "+------+-----+\n|    n | s   |\n+------+-----+\n|    1 | a,b |\n| NULL | é   |\n+------+-----+\n"
     );
     assert_eq!(sql(&server, &["-c", query, "--format", "csv"], "")?, "n,s\n1,\"a,b\"\n,é\n");
     let json = sql(&server, &["-c", query, "--format", "json"], "")?;
