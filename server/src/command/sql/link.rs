@@ -60,6 +60,11 @@ impl Link {
         &self.options
     }
 
+    /// The schema that a statement has changed the session to, if one has.
+    pub fn schema(&self) -> Option<&str> {
+        self.settings.get("schema").map(String::as_str)
+    }
+
     /// Connects again, and sets the session's settings as they were.
     pub async fn again(&mut self) -> Result<()> {
         self.client = Client::connect_with(&self.options).await.map_err(own)?;

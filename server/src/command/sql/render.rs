@@ -29,7 +29,23 @@ pub struct Output<W> {
     style: Style,
     /// Whether a short result that would be cut is written vertically instead.
     turns: bool,
-    out: W,
+    out: Watched<W>,
+}
+
+/// A writer that remembers why it failed, because the formats' writers tell it in text only.
+struct Watched<W> {
+    inner: W,
+    failed: Option<io::ErrorKind>,
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes).inspect_err(|error| self.failed = Some(error.kind()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush().inspect_err(|error| self.failed = Some(error.kind()))
+    }
 }
 
 /// Why a result could not be shown.
@@ -48,12 +64,7 @@ pub enum Failure {
 impl Failure {
     /// Whether whoever read the output has seen enough.
     pub fn is_unread(&self) -> bool {
-        let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        match self {
-            Failure::Output(error) => closed(error),
-            Failure::Values(ArrowError::IoError(_, error)) => closed(error),
-            Failure::Values(_) | Failure::Client(_) | Failure::Stopped => false,
-        }
+        matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -89,7 +100,7 @@ impl From<io::Error> for Failure {
 impl<W: Write> Output<W> {
     /// Writes results in `format` to `out`, uncut and in plain characters.
     pub fn new(format: Format, out: W) -> Self {
-        Output { format, style: Style::default(), turns: false, out }
+        Output { format, style: Style::default(), turns: false, out: Watched { inner: out, failed: None } }
     }
 
     /// The same with a look; `turns` writes short results vertically where a table would be cut.
@@ -99,11 +110,19 @@ impl<W: Write> Output<W> {
 
     /// Where results are written.
     pub fn into_inner(self) -> W {
-        self.out
+        self.out.inner
     }
 
     /// Writes one statement's result; the number of its rows.
     pub async fn rows(&mut self, rows: Rows) -> Result<u64, Failure> {
+        let ended = self.shown(rows).await;
+        match self.out.failed {
+            Some(kind) => ended.map_err(|_in_text| Failure::Output(kind.into())),
+            None => ended,
+        }
+    }
+
+    async fn shown(&mut self, rows: Rows) -> Result<u64, Failure> {
         let schema = Arc::clone(rows.schema());
         // An effect that only counts answers one column of that name; TRAIN MODEL is an effect with rows to show.
         let counts = rows.affected().is_some() && schema.fields().len() == 1 && schema.field(0).name() == "count";

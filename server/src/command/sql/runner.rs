@@ -21,7 +21,7 @@ use super::script::{self, Step};
 use super::table::Style;
 use super::words::{CHANGES_NAMES, is_in};
 use crate::config::{Format, Terminal};
-use crate::{Class, Error, Result};
+use crate::{Class, Result};
 
 /// What the commands of the shell set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,7 +223,7 @@ impl Runner {
                 true
             }
             // The statement itself says what is wrong with the connection, or does not mind.
-            Err(error) if error.class() == Class::Unavailable => self.reconnected(&error).await,
+            Err(error) if error.class() == Class::Unavailable => self.reconnected().await,
             Err(error) => {
                 self.complain(&Complaint::from(&error));
                 false
@@ -238,27 +238,22 @@ impl Runner {
         }
         self.complain(&Complaint::of(failure, sql));
         let Failure::Client(error) = failure else { return };
-        if self.interactive && error.class() == limn_client::Class::Unavailable {
-            match self.link.again().await {
-                Ok(()) => {
-                    eprintln!("connected again to {}; run the statement again if it is wanted", self.link.options());
-                    self.names.refresh(self.link.client());
-                }
-                Err(_still_away) => eprintln!("not connected; the next statement or \\c tries again"),
-            }
+        if self.interactive && error.class() == limn_client::Class::Unavailable && self.reconnected().await {
+            eprintln!("the statement is not repeated by itself: it may have been done");
         }
     }
 
-    async fn reconnected(&mut self, lost: &Error) -> bool {
-        eprintln!("{}", lost.message());
+    /// Connects again, and tells whether that worked.
+    async fn reconnected(&mut self) -> bool {
         match self.link.again().await {
             Ok(()) => {
-                eprintln!("connected again to {}", self.link.options());
+                eprintln!("the connection was lost; connected again to {}", self.link.options());
                 self.names.refresh(self.link.client());
                 true
             }
             Err(error) => {
                 self.complain(&Complaint::from(&error));
+                eprintln!("not connected; the next statement or \\c tries again");
                 false
             }
         }

@@ -15,10 +15,9 @@ pub async fn run(mut runner: Runner, flags: &SqlFlags) -> Result<ExitCode> {
     runner.names.refresh(runner.link.client());
     greet(&runner).await;
     loop {
-        let schema = runner.names.names().current.clone();
-        let prompt = match schema.as_str() {
-            "" | "main" => "limn> ".to_string(),
-            schema => format!("limn:{schema}> "),
+        let prompt = match runner.link.schema() {
+            None | Some("main") => "limn> ".to_string(),
+            Some(schema) => format!("limn:{schema}> "),
         };
         let input = match editor.read(&prompt)? {
             Typed::Input(input) => input,
