@@ -100,6 +100,7 @@ fn errors_say_what_kind_they_are_and_what_would_help() -> Outcome {
         let error = client.query("SELECT * FROM customer").await.err().context("expected an error")?;
         assert_eq!(error.class(), Class::NotFound);
         ensure(error.message().contains("`main.customers`"), || error.to_string())?;
+        ensure(error.query_id().is_some_and(|id| !id.is_empty()), || "expected the statement's id".into())?;
         for (sql, class) in [
             ("SELEC 1", Class::Input),
             ("CREATE TABLE customers (a BIGINT)", Class::AlreadyExists),

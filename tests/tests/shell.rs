@@ -124,6 +124,23 @@ fn ctrl_c_stops_the_statement_and_not_the_shell() -> Outcome {
 }
 
 #[test]
+fn a_statement_is_watched_until_ctrl_c() -> Outcome {
+    let server = TestServer::start()?;
+    let Some(mut shell) = Shell::start(&server, SIZE, &[])? else { return Ok(()) };
+    shell.enter("SELECT 11 AS ticks;")?;
+    shell.terminal.press("\\watch 0.05\r")?;
+    for _ in 0..3 {
+        shell.terminal.see("│    11 │")?;
+    }
+    shell.terminal.press("\x03")?;
+    shell.terminal.see("stopped")?;
+    shell.terminal.see(READING)?;
+    let shown = shell.enter("\\df predict")?;
+    ensure(shown.contains("PREDICT('model'"), || shown.clone())?;
+    Ok(())
+}
+
+#[test]
 fn tab_completes_what_the_server_has() -> Outcome {
     let server = TestServer::start()?;
     let Some(mut shell) = Shell::start(&server, SIZE, &[])? else { return Ok(()) };

@@ -37,7 +37,8 @@ impl Client {
             polled = self.poll(next, until).await?;
         }
         let info = running.info.take();
-        let info = info.ok_or_else(|| Error::new(Class::Internal, "the server ended a statement without its result"))?;
+        let info =
+            info.ok_or_else(|| Error::new(Class::Internal, "the server ended a statement without its result"))?;
         self.until(until)?.redeem(info).await
     }
 

@@ -39,6 +39,7 @@ use self::commands::Expanded;
 use self::link::Link;
 use self::render::Output;
 use self::runner::{Ended, Runner, Settings, Target};
+use self::table::Style;
 use crate::config::{Format, SqlFlags, Terminal};
 use crate::{Error, Result, telemetry};
 
@@ -101,10 +102,12 @@ fn scripts(flags: &SqlFlags) -> Result<Option<Vec<String>>> {
     }
 }
 
-/// Prints one result as a table.
+/// Prints one result as a table that suits where it goes.
 pub(super) async fn print_rows(rows: Rows) -> Result<()> {
-    let printed = Output::new(Format::Table, std::io::stdout()).rows(rows).await;
-    printed.map(|_| ()).map_err(|failure| Error::internal(failure.to_string()))
+    let dimensions = if std::io::stdout().is_terminal() { editor::terminal_dimensions() } else { None };
+    let style = Style::of_terminal(dimensions, Terminal::from_environment().color);
+    let mut output = Output::new(Format::Table, std::io::stdout()).styled(style, style.columns.is_some());
+    output.rows(rows).await.map(|_written| ()).map_err(|failure| Error::internal(failure.to_string()))
 }
 
 /// A client of the server at `url`.

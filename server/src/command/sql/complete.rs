@@ -7,7 +7,8 @@ use super::commands::COMMANDS;
 use super::lex::{Kind, Piece, pieces};
 use super::names::Names;
 use super::words::{
-    ALGORITHMS, BEFORE_MODELS, BEFORE_RELATIONS, BEFORE_SCHEMAS, BEGINNINGS, FUNCTIONS, KEYWORDS, PHRASES, is_in,
+    ALGORITHMS, BEFORE_MODELS, BEFORE_RELATIONS, BEFORE_SCHEMAS, BEGINNINGS, FUNCTIONS, KEYWORDS, PHRASES, RESERVED,
+    TABLE_FUNCTIONS, is_in,
 };
 use crate::config::Format;
 
@@ -153,8 +154,7 @@ impl<'a> Statement<'a> {
             let relations = names.relations.iter().map(|(schema, name)| relation(names, schema, name));
             texts.extend(starting(relations.collect(), prefix));
             texts.extend(starting(names.schemas.iter().map(|name| format!("{}.", quoted(name))).collect(), prefix));
-            let readers = FUNCTIONS.iter().filter(|name| name.starts_with("read_"));
-            texts.extend(starting(readers.map(|name| format!("{name}(")).collect(), prefix));
+            texts.extend(starting(TABLE_FUNCTIONS.iter().map(|name| format!("{name}(")).collect(), prefix));
         } else if is_in(last, &["USING"]) {
             texts.extend(starting(ALGORITHMS.iter().map(|name| name.to_string()).collect(), prefix));
         } else {
@@ -166,7 +166,8 @@ impl<'a> Statement<'a> {
         // Without a letter there would be hundreds.
         if !prefix.is_empty() && self.typed.kind == Kind::Word {
             texts.extend(starting(in_case(PHRASES, prefix), prefix));
-            let functions = FUNCTIONS.iter().map(|name| name.to_string()).chain(names.functions.iter().cloned());
+            let own = FUNCTIONS.iter().map(|(name, ..)| name.to_string());
+            let functions = own.chain(names.functions.iter().cloned());
             texts.extend(starting(functions.map(|name| format!("{name}(")).collect(), prefix));
             texts.extend(starting(in_case(KEYWORDS, prefix), prefix));
         }
@@ -243,7 +244,7 @@ pub fn quoted(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
-        && !is_in(name, KEYWORDS);
+        && !is_in(name, RESERVED);
     match plain {
         true => name.to_string(),
         false => format!("\"{}\"", name.replace('"', "\"\"")),
@@ -357,6 +358,20 @@ mod tests {
         assert_eq!(at("\\dm |"), ["demand"]);
         assert_eq!(at("\\i |"), ["a file"]);
         assert_eq!(at("SELECT * FROM read_csv('|"), ["a file"]);
+    }
+
+    #[test]
+    fn names_are_quoted_where_they_must_be() {
+        for (name, expected) in [
+            ("tables", "tables"),
+            ("order", "\"order\""),
+            ("Mixed", "\"Mixed\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("1st", "\"1st\""),
+            ("é", "\"é\""),
+        ] {
+            assert_eq!(quoted(name), expected);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::commands::{self, Command, Expanded};
 use super::runner::{Ended, Runner, Target};
+use super::words::FUNCTIONS;
 use crate::limits::SHELL_INCLUDES_MAX;
 use crate::{Error, Result};
 
@@ -163,7 +164,10 @@ impl Runner {
             let mut interrupts = signal(SignalKind::interrupt()).map_err(Error::from)?;
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
-                _ = interrupts.recv() => return Ok(Ended::Done),
+                _ = interrupts.recv() => {
+                    self.say_stopped();
+                    return Ok(Ended::Done);
+                }
             }
         }
     }
@@ -181,11 +185,17 @@ fn tables(schema: Option<&str>) -> String {
 }
 
 fn functions(text: &str) -> String {
-    let pattern = text.replace('\'', "''").to_lowercase();
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let own = FUNCTIONS
+        .iter()
+        .map(|(name, usage, what)| format!("({}, {}, {})", quoted(&name.to_lowercase()), quoted(usage), quoted(what)));
     format!(
-        "SELECT routine_name AS function, min(syntax_example) AS usage, min(description) AS description \
-         FROM information_schema.routines WHERE strpos(lower(routine_name), '{pattern}') > 0 \
-         GROUP BY routine_name ORDER BY routine_name"
+        "SELECT function, min(usage) AS usage, min(description) AS description FROM (\
+         SELECT routine_name AS function, syntax_example AS usage, description FROM information_schema.routines \
+         UNION ALL SELECT * FROM (VALUES {}) AS own(function, usage, description)) AS functions \
+         WHERE strpos(lower(function), {}) > 0 GROUP BY function ORDER BY function",
+        own.collect::<Vec<_>>().join(", "),
+        quoted(&text.to_lowercase())
     )
 }
 

@@ -48,6 +48,15 @@ impl<W: Write> Write for Watched<W> {
     }
 }
 
+/// What was written of a statement's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// So many rows.
+    Rows(u64),
+    /// What an effect did.
+    Effect,
+}
+
 /// Why a result could not be shown.
 #[derive(Debug)]
 pub enum Failure {
@@ -113,8 +122,8 @@ impl<W: Write> Output<W> {
         self.out.inner
     }
 
-    /// Writes one statement's result; the number of its rows.
-    pub async fn rows(&mut self, rows: Rows) -> Result<u64, Failure> {
+    /// Writes one statement's result.
+    pub async fn rows(&mut self, rows: Rows) -> Result<Written, Failure> {
         let ended = self.shown(rows).await;
         match self.out.failed {
             Some(kind) => ended.map_err(|_in_text| Failure::Output(kind.into())),
@@ -122,7 +131,7 @@ impl<W: Write> Output<W> {
         }
     }
 
-    async fn shown(&mut self, rows: Rows) -> Result<u64, Failure> {
+    async fn shown(&mut self, rows: Rows) -> Result<Written, Failure> {
         let schema = Arc::clone(rows.schema());
         // An effect that only counts answers one column of that name; TRAIN MODEL is an effect with rows to show.
         let counts = rows.affected().is_some() && schema.fields().len() == 1 && schema.field(0).name() == "count";
@@ -130,13 +139,14 @@ impl<W: Write> Output<W> {
             let affected = rows.affected();
             // Read to the end, so that an error in it is seen.
             rows.try_for_each(|_batch| std::future::ready(Ok(()))).await?;
-            return Ok(self.effect(affected)?);
+            self.effect(affected)?;
+            return Ok(Written::Effect);
         }
-        self.batches(&schema, rows).await
+        self.batches(&schema, rows).await.map(Written::Rows)
     }
 
     /// Says what an effect did.
-    fn effect(&mut self, affected: Option<u64>) -> io::Result<u64> {
+    fn effect(&mut self, affected: Option<u64>) -> io::Result<()> {
         if matches!(self.format, Format::Table | Format::Vertical) {
             match affected {
                 None | Some(0) => writeln!(self.out, "ok")?,
@@ -144,7 +154,7 @@ impl<W: Write> Output<W> {
                 Some(rows) => writeln!(self.out, "ok, {rows} rows")?,
             }
         }
-        Ok(affected.unwrap_or(0))
+        self.out.flush()
     }
 
     /// Writes batches as they come.

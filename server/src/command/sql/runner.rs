@@ -15,7 +15,7 @@ use super::commands::Expanded;
 use super::complaint::Complaint;
 use super::link::Link;
 use super::names::KnownNames;
-use super::render::{Failure, Output};
+use super::render::{Failure, Output, Written};
 use super::screen::{Progress, Screen};
 use super::script::{self, Step};
 use super::table::Style;
@@ -118,8 +118,8 @@ impl Runner {
         };
         self.last = Some(sql.to_string());
         match ended {
-            Ok(rows) => {
-                self.tell(rows, begun);
+            Ok(written) => {
+                self.tell(written, begun);
                 self.after(sql).await;
                 Ended::Done
             }
@@ -138,8 +138,8 @@ impl Runner {
         }
     }
 
-    /// Runs a statement; the number of its rows. A person's Ctrl-C stops it.
-    async fn statement(&mut self, sql: &str) -> Result<u64, Failure> {
+    /// Runs a statement. A person's Ctrl-C stops it.
+    async fn statement(&mut self, sql: &str) -> Result<Written, Failure> {
         if !self.interactive {
             return self.written(sql).await;
         }
@@ -151,7 +151,7 @@ impl Runner {
         }
     }
 
-    async fn written(&mut self, sql: &str) -> Result<u64, Failure> {
+    async fn written(&mut self, sql: &str) -> Result<Written, Failure> {
         let format = match (self.settings.format, self.settings.expanded) {
             (Format::Table, Expanded::On) => Format::Vertical,
             (format, _) => format,
@@ -168,7 +168,7 @@ impl Runner {
             file.flush()?;
             return Ok(written);
         }
-        let style = self.style();
+        let style = Style::of_terminal(self.dimensions, self.terminal.color);
         let turns = style.columns.is_some() && self.settings.expanded == Expanded::Auto;
         if !self.interactive {
             let mut output = Output::new(format, BufWriter::new(std::io::stdout().lock())).styled(style, turns);
@@ -180,26 +180,22 @@ impl Runner {
         written
     }
 
-    /// The look of tables: cut and coloured on a terminal, whole and plain everywhere else.
-    fn style(&self) -> Style {
-        match self.dimensions {
-            Some((columns, _)) => Style { columns: Some(columns), lines: true, color: self.terminal.color },
-            None => Style::default(),
-        }
-    }
-
     /// The pager for results that are longer than the terminal; an Arrow stream is not for reading.
     fn pager(&self, format: Format) -> Option<(usize, String)> {
         let (_, lines) = self.dimensions.filter(|_| self.settings.pager && format != Format::Arrow)?;
         Some((lines.saturating_sub(1).max(1), self.terminal.pager.clone()))
     }
 
-    fn tell(&self, rows: u64, begun: Instant) {
+    fn tell(&self, written: Written, begun: Instant) {
         if !self.settings.timing {
             return;
         }
         let seconds = begun.elapsed().as_secs_f64();
-        eprintln!("{rows} row{}, {seconds:.3} s", if rows == 1 { "" } else { "s" });
+        match written {
+            Written::Effect => eprintln!("{seconds:.3} s"),
+            Written::Rows(1) => eprintln!("1 row, {seconds:.3} s"),
+            Written::Rows(rows) => eprintln!("{rows} rows, {seconds:.3} s"),
+        }
     }
 
     /// What else is to do after a statement that ran.
@@ -234,7 +230,7 @@ impl Runner {
     /// Tells a failure, and connects again where the connection is what failed.
     async fn failed(&mut self, failure: &Failure, sql: &str) {
         if matches!(failure, Failure::Stopped) {
-            return eprintln!("stopped");
+            return self.say_stopped();
         }
         self.complain(&Complaint::of(failure, sql));
         let Failure::Client(error) = failure else { return };
@@ -257,6 +253,12 @@ impl Runner {
                 false
             }
         }
+    }
+
+    /// Says that a person's Ctrl-C was heard, in place of the `^C` that the terminal shows.
+    pub fn say_stopped(&self) {
+        let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+        eprintln!("{clear}stopped");
     }
 
     /// Tells an error on standard error.

@@ -19,6 +19,16 @@ pub struct Style {
     pub color: bool,
 }
 
+impl Style {
+    /// Cut, drawn and coloured on a terminal of so many columns and lines; whole and plain everywhere else.
+    pub fn of_terminal(dimensions: Option<(usize, usize)>, color: bool) -> Self {
+        match dimensions {
+            Some((columns, _)) => Style { columns: Some(columns), lines: true, color },
+            None => Style::default(),
+        }
+    }
+}
+
 /// The columns below which a cell is not cut, so that something of it is seen.
 const CELL_COLUMNS_MIN: usize = 8;
 

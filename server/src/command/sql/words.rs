@@ -213,8 +213,75 @@ pub const PHRASES: &[&str] = &[
 /// Algorithms that `USING` knows in `TRAIN MODEL`.
 pub const ALGORITHMS: &[&str] = &["decision_tree", "linear_regression", "logistic_regression"];
 
-/// Functions of Limn's own, which the list of the server's functions may lack.
-pub const FUNCTIONS: &[&str] = &["PREDICT", "PREDICT_PROBA", "read_csv", "read_parquet"];
+/// Words that are no names without quotes.
+pub const RESERVED: &[&str] = &[
+    "ALL",
+    "AND",
+    "ANY",
+    "AS",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "CREATE",
+    "CROSS",
+    "DISTINCT",
+    "DROP",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "FALSE",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INNER",
+    "INSERT",
+    "INTERSECT",
+    "INTERVAL",
+    "INTO",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NATURAL",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "PARTITION",
+    "QUALIFY",
+    "RIGHT",
+    "SELECT",
+    "SET",
+    "TABLE",
+    "THEN",
+    "TRUE",
+    "UNION",
+    "USING",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WINDOW",
+    "WITH",
+];
+
+/// Functions that the server's list of functions lacks, with how they are called and what they do.
+pub const FUNCTIONS: &[(&str, &str, &str)] = &[
+    ("generate_series", "generate_series(first, last)", "rows with the numbers from first to last, as column value"),
+    ("PREDICT", "PREDICT('model', column, …)", "what a model predicts for each row"),
+    ("read_csv", "read_csv('file.csv')", "the rows of a CSV file on the server"),
+    ("read_parquet", "read_parquet('file.parquet')", "the rows of a Parquet file on the server"),
+];
+
+/// Those of them that stand where a relation does.
+pub const TABLE_FUNCTIONS: &[&str] = &["generate_series", "read_csv", "read_parquet"];
 
 /// After these the name of a relation stands.
 pub const BEFORE_RELATIONS: &[&str] =
@@ -241,13 +308,16 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_and_made_of_keywords() {
-        for list in [KEYWORDS, BEGINNINGS, PHRASES] {
+        for list in [KEYWORDS, BEGINNINGS, PHRASES, RESERVED] {
             assert!(list.windows(2).all(|pair| pair[0] < pair[1]), "{list:?}");
         }
-        for phrase in BEGINNINGS.iter().chain(PHRASES) {
+        for phrase in BEGINNINGS.iter().chain(PHRASES).chain(RESERVED) {
             for word in phrase.split(' ') {
                 assert!(is_in(word, KEYWORDS), "{word} of {phrase}");
             }
+        }
+        for name in TABLE_FUNCTIONS {
+            assert!(FUNCTIONS.iter().any(|(known, ..)| known == name), "{name}");
         }
     }
 }
