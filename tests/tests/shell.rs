@@ -265,6 +265,28 @@ fn a_lost_server_is_noticed_and_found_again() -> Outcome {
 }
 
 #[test]
+fn a_password_is_asked_for_and_not_shown() -> Outcome {
+    let server = TestServer::start()?;
+    let Some(python) = python::python()? else { return Ok(()) };
+    let history = server.scratch().join("history");
+    let history = history.to_str().context("a path that is not text")?;
+    let url = server.flight_url();
+    let arguments = ["sql", "--history", history, "--url", &url, "--user", "ada"];
+    let mut terminal = Terminal::start(&python, SIZE, &paths::limn()?, &arguments, &[])?;
+    terminal.see("password: ")?;
+    terminal.press("hunter2\r")?;
+    let shown = terminal.see("for help")? + &terminal.see(READING)?;
+    ensure(!shown.contains("hunter2"), || shown.clone())?;
+    terminal.press("\\conninfo\r")?;
+    terminal.see("user     ada")?;
+    terminal.press("\x04")?;
+    assert!(terminal.ended()?.success());
+    let kept = std::fs::read_to_string(history)?;
+    ensure(kept.contains("conninfo") && !kept.contains("hunter2"), || kept.clone())?;
+    Ok(())
+}
+
+#[test]
 fn without_a_server_the_shell_brings_one() -> Outcome {
     let scratch = tempfile::tempdir()?;
     let data_dir = scratch.path().join("lake");

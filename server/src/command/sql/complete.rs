@@ -274,6 +274,7 @@ fn starting(candidates: Vec<String>, prefix: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::script;
     use super::*;
 
     fn names() -> Names {
@@ -371,6 +372,27 @@ mod tests {
             ("é", "\"é\""),
         ] {
             assert_eq!(quoted(name), expected);
+        }
+    }
+
+    #[test]
+    fn whatever_is_typed_nothing_breaks() {
+        let letters = [" ", "a", "'", "\"", ".", ";", "(", "\\", "-", "/*", "*/", "$", "é", "\n", "FROM "];
+        let mut texts = vec![String::new()];
+        for _ in 0..3 {
+            texts = texts.iter().flat_map(|text| letters.map(|letter| format!("{text}{letter}"))).collect();
+        }
+        for text in &texts {
+            for position in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                let Offer::Texts(start, _) = offer(text, position, &names(), &|_, _| vec!["c".into()]) else { continue };
+                assert!(start <= position && text.is_char_boundary(start), "{text:?} at {position}");
+            }
+            let mut rest = text.as_str();
+            while let Some((_, after)) = script::next(rest) {
+                assert!(after.len() < rest.len(), "{text:?}");
+                rest = after;
+            }
+            let _either = script::is_complete(text);
         }
     }
 
