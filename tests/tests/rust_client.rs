@@ -1,11 +1,13 @@
 //! `limn-client` over the wire: everything that its documentation promises, against a real server.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Date32Type, Int64Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
-use limn_client::{Class, Client, ConnectOptions, Parameter, TableFilter, params};
+use limn_client::{Class, Client, ConnectOptions, IngestMode, Parameter, TableFilter, params};
 use limn_tests::{Context, Outcome, TestServer, cells, engine, ensure};
 
 /// A query that nobody waits for.
@@ -195,7 +197,12 @@ fn metadata_is_typed() -> Outcome {
             .map(|table| (table.name.as_str(), table.table_type.as_str(), table.columns.is_some()))
             .collect();
         assert_eq!(found, [("a_b", "TABLE", false), ("aab", "TABLE", false)]);
-        let views = TableFilter { table_types: vec!["VIEW".into()], columns: true, ..TableFilter::default() };
+        let views = TableFilter {
+            schema_pattern: Some("main".into()),
+            table_types: vec!["VIEW".into()],
+            columns: true,
+            ..TableFilter::default()
+        };
         let views = client.tables(&views).await?;
         assert_eq!(views.len(), 1);
         assert_eq!(views[0].columns.as_ref().context("no columns")?.field(0).name(), "one");
@@ -229,6 +236,50 @@ fn the_session_has_options_and_an_end() -> Outcome {
         client.set_option("schema", None).await?;
         assert_eq!(client.options_of_session().await?.get("schema").map(String::as_str), Some("main"));
         client.close().await?;
+        Ok(())
+    })
+}
+
+/// Rows with the ids of a range.
+fn ids(range: std::ops::Range<i64>) -> RecordBatch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(range));
+    RecordBatch::try_from_iter([("id", ids)]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn batches_are_ingested_in_every_mode() -> Outcome {
+    with_client(|client| async move {
+        let schema = ids(0..0).schema();
+        let ingest = async |mode, batches: Vec<limn_client::Result<RecordBatch>>| {
+            client.ingest("t", mode, Arc::clone(&schema), futures::stream::iter(batches)).await
+        };
+        let error = ingest(IngestMode::Append, vec![Ok(ids(0..1))]).await.err().context("expected an error")?;
+        assert_eq!(error.class(), Class::NotFound, "{error}");
+        assert_eq!(ingest(IngestMode::Create, vec![Ok(ids(0..3)), Ok(ids(3..5))]).await?, 5);
+        let error = ingest(IngestMode::Create, vec![Ok(ids(0..1))]).await.err().context("expected an error")?;
+        assert_eq!(error.class(), Class::AlreadyExists, "{error}");
+        assert_eq!(ingest(IngestMode::Append, vec![Ok(ids(5..6))]).await?, 1);
+        assert_eq!(ingest(IngestMode::CreateAppend, vec![Ok(ids(6..7))]).await?, 1);
+        assert_eq!(shown(&client, "SELECT count(*), sum(id) FROM t").await?, [["7", "21"]]);
+        assert_eq!(ingest(IngestMode::Replace, vec![]).await?, 0);
+        assert_eq!(shown(&client, "SELECT count(*) FROM t").await?, [["0"]], "no rows make an empty table");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stream_that_fails_writes_nothing() -> Outcome {
+    with_client(|client| async move {
+        client.execute("CREATE TABLE t (id BIGINT)").await?;
+        let gone = limn_client::Error::new(Class::NotFound, "the source is gone");
+        let batches = futures::stream::iter([Ok(ids(0..100_000)), Err(gone.clone())]);
+        let failed = client.ingest("t", IngestMode::Append, ids(0..0).schema(), batches).await;
+        assert_eq!(failed.err().context("expected an error")?, gone);
+        assert_eq!(
+            client.ingest("t", IngestMode::Append, ids(0..0).schema(), futures::stream::iter([Ok(ids(0..1))])).await?,
+            1
+        );
+        assert_eq!(shown(&client, "SELECT count(*) FROM t").await?, [["1"]]);
         Ok(())
     })
 }
