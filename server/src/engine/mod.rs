@@ -43,6 +43,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use futures::Stream;
+use futures::future::BoxFuture;
 
 pub use context::{Principal, Snapshots, StatementContext};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
@@ -117,6 +118,9 @@ pub struct CatalogTable {
     pub table_type: &'static str,
 }
 
+// The futures behind its functions are boxed: nested as they are, their types would be too deep for the compiler, and
+// each edge that awaits one would compile it again.
+
 /// The engine over one open data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -134,20 +138,23 @@ impl Engine {
 
     /// What `sql` would answer; executes nothing and has no effect.
     pub async fn describe(&self, ctx: &StatementContext, sql: &str) -> Result<Description> {
-        ctx.run(execute::describe(&self.inner, ctx, sql)).await
+        let description: BoxFuture<'_, _> = Box::pin(execute::describe(&self.inner, ctx, sql));
+        ctx.run(description).await
     }
 
     /// Runs one statement. A query streams; an effect is complete (durable and visible) when this returns.
     ///
     /// Dropping the future stops the statement until its commit begins; from there it completes.
     pub async fn execute(&self, ctx: &StatementContext, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
-        execute::execute(&self.inner, ctx, sql, parameters).await
+        let execution: BoxFuture<'_, Result<Answer>> = Box::pin(execute::execute(&self.inner, ctx, sql, parameters));
+        execution.await
     }
 
     /// Runs an `INSERT` of one row of `VALUES` for all rows of parameters, in one commit. The columns of `rows` are the
     /// parameters in order. `None`, and nothing has happened, where the statement is another one.
     pub async fn insert_rows(&self, ctx: &StatementContext, sql: &str, rows: &[RecordBatch]) -> Result<Option<Answer>> {
-        execute::insert_rows(&self.inner, ctx, sql, rows).await
+        let execution: BoxFuture<'_, _> = Box::pin(execute::insert_rows(&self.inner, ctx, sql, rows));
+        execution.await
     }
 
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.
