@@ -172,6 +172,7 @@ impl Scope {
 
     async fn system_table(&self, name: &TableName, at: At) -> Result<Arc<dyn TableProvider>> {
         if let Some(live) = LiveTable::from_name(&name.table) {
+            self.note(TableRead { name: name.clone(), id: name.to_string(), version: 0 });
             return live.provider(&self.inner, at).await;
         }
         let Some(table) = SystemTable::from_name(&name.table) else {

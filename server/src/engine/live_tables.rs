@@ -15,7 +15,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use super::SYSTEM_SCHEMA;
 use super::open::Inner;
 use super::session::Session;
-use crate::lake::At;
+use crate::lake::{At, TableName};
 use crate::registry::SystemTable;
 use crate::{Error, Result};
 
@@ -76,6 +76,11 @@ impl LiveTable {
     fn no_versions(self, hint: &str) -> Error {
         Error::unsupported(format!("`{SYSTEM_SCHEMA}.{}` has no versions", self.name())).with_hint(hint)
     }
+}
+
+/// Whether the table is one of them.
+pub(super) fn is_live(name: &TableName) -> bool {
+    name.schema == SYSTEM_SCHEMA && LiveTable::from_name(&name.table).is_some()
 }
 
 /// The names of all system tables, in order.
