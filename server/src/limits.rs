@@ -26,7 +26,7 @@ pub const QUERY_QUEUE_WAIT: Duration = Duration::from_secs(60);
 /// A statement whose reader is slower than this lets others run meanwhile.
 pub const SLOW_READER_GRACE: Duration = Duration::from_secs(1);
 /// A statement whose result nobody reads for this long is cancelled.
-pub const RESULT_READ_STALL: Duration = Duration::from_secs(5 * 60);
+pub const RESULT_READ_STALL: Duration = Duration::from_secs(15 * 60);
 /// How long the ticket of a query may be redeemed.
 pub const RESULT_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Statements that `system.queries` keeps in memory until they are saved; beyond it the oldest are lost.
