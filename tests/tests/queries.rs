@@ -57,8 +57,8 @@ async fn a_running_query_is_seen_and_killed_from_elsewhere() -> Outcome {
     println!("killed in {took:?}");
     assert_eq!((stopped, error.code.as_str()), (1, "Cancelled"), "{error}");
     ensure(took < Duration::from_secs(5), || format!("the kill took {took:?}"))?;
-    let ended = rows(&mut watcher, &format!("SELECT state, error_class FROM system.queries WHERE query_id = '{id}'"));
-    assert_eq!(ended.await?, [["cancelled", "cancelled"]]);
+    let ended = format!("SELECT state, error_class FROM system.queries WHERE query_id = '{id}'");
+    assert_eq!(rows(&mut watcher, &ended).await?, [["cancelled", "cancelled"]]);
 
     // What has ended is not stopped again; what never was is unknown.
     match watcher.run(&format!("KILL QUERY {id}")).await? {
