@@ -9,6 +9,7 @@
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`terminal`]: a program in a pseudo-terminal
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
+//! - [`soak`]: many connections with a mix of work for a while
 //! - [`tidy`]: the style gate
 //! - [`crash_disk`]: a disk that loses what was not synced
 //! - [`paths`]: where things lie
@@ -22,6 +23,7 @@ pub mod paths;
 pub mod python;
 pub mod server;
 pub mod slt;
+pub mod soak;
 pub mod terminal;
 pub mod tidy;
 mod tool;

@@ -2,7 +2,7 @@
 //!
 //! The one place where a `SessionState` is configured. It knows nothing of statements.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -12,11 +12,13 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
+use super::queries::Queries;
+use super::query_history::QueryHistory;
 use super::types::Types;
 use super::yielding::Yielding;
-use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
+use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
 use crate::lake::{DataDirectory, Lake};
-use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
+use crate::limits::{BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR};
 use crate::registry::Registry;
 use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
@@ -33,6 +35,16 @@ pub(super) struct Inner {
     pub base: SessionState,
     /// Loaded evaluators.
     pub models: ModelCache,
+    /// What an operator may set.
+    pub limits: Limits,
+    /// The memory that one statement may reserve, in bytes.
+    pub statement_bytes: usize,
+    /// What runs, waits and ran.
+    pub queries: Queries,
+    /// Those that have ended.
+    pub history: QueryHistory,
+    /// The sessions that an edge keeps, once one has said so.
+    pub kept_sessions: OnceLock<Arc<dyn KeptSessions>>,
 }
 
 /// Opens the data directory and recovers what a crash left.
@@ -42,11 +54,16 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
         blocking(move || DataDirectory::open(&path, &disk)).await?
     };
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
-    let registry = Registry::open(directory.path(), options.disk, lake.clone()).await?;
+    let registry = Registry::open(directory.path(), Arc::clone(&options.disk), lake.clone()).await?;
     lake.set_pins(registry.pins());
     lake.sweep().await?;
-    let base = base_state(options.memory_bytes, &directory, &lake)?;
-    Ok(Inner { directory, lake, registry, base, models: ModelCache::new() })
+    let base = base_state(&options, &directory, &lake)?;
+    let (limits, kept_sessions) = (options.limits, OnceLock::new());
+    let statement_bytes = limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
+    let queries = Queries::new(&limits, options.metrics);
+    let history = QueryHistory::open(&lake).await?;
+    let models = ModelCache::new();
+    Ok(Inner { directory, lake, registry, base, models, limits, statement_bytes, queries, history, kept_sessions })
 }
 
 /// Runs blocking work off the async threads.
@@ -57,13 +74,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Result<SessionState> {
+fn base_state(options: &EngineOptions, directory: &DataDirectory, lake: &Lake) -> Result<SessionState> {
     let named = std::num::NonZeroUsize::new(MEMORY_CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
     let spill = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![directory.temporary()]))
-        .with_max_temp_directory_size(SPILL_BYTES_MAX);
+        .with_max_temp_directory_size(u64::try_from(options.limits.max_spill_bytes).unwrap_or(u64::MAX));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory_bytes), named)))
+        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), named)))
         .with_disk_manager_builder(spill)
         .build_arc()?;
     lake.register_stores(&runtime);

@@ -18,7 +18,7 @@ use sqlparser::ast;
 
 use super::catalog::{Scope, StatementCatalogs};
 pub(super) use super::parameters::{bound, described, types as parameters};
-use super::{CATALOG, features, models};
+use super::{CATALOG, features, memory, models};
 use crate::error::unknown;
 use crate::lake::files::{CsvOptions, open_csv, open_parquet};
 use crate::lake::{At, TableName};
@@ -122,6 +122,11 @@ fn state_for(scope: &Arc<Scope>) -> SessionState {
     SessionStateBuilder::new_from_existing(base)
         .with_session_id(scope.ctx.query_id.clone())
         .with_config(config)
+        .with_runtime_env(memory::environment(
+            scope.inner.base.runtime_env(),
+            scope.inner.statement_bytes,
+            Arc::clone(&scope.ctx.memory),
+        ))
         .with_catalog_list(Arc::new(StatementCatalogs(Arc::clone(scope))))
         .build()
 }

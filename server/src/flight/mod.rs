@@ -3,7 +3,7 @@
 //! Each method decodes, asks the engine, encodes. Nothing in here plans a statement or decides what it means.
 //!
 //! # Layout
-//! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end
+//! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end; `oversize`: what is too large
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
 //! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, on the
 //!   threads of `compute`, `stream` to where
@@ -23,6 +23,7 @@ mod handles;
 mod info;
 mod keys;
 mod linger;
+mod oversize;
 mod parameters;
 mod prepared;
 mod schema;
@@ -51,28 +52,27 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::engine::Engine;
 use crate::limits::{WIRE_HEADER_BYTES_MAX, WIRE_KEEPALIVE_INTERVAL, WIRE_KEEPALIVE_TIMEOUT, WIRE_MESSAGE_BYTES_MAX};
-use crate::telemetry::Metrics;
 use crate::{Error, Result};
 
-/// Serves until `draining` fires and the open calls are answered; `stopping` cancels those that still run.
+/// Serves until `closing` fires and the open calls are answered. Once `draining` fires, it takes no new work.
 pub async fn serve(
     listener: TcpListener,
     engine: Engine,
-    metrics: Metrics,
     draining: CancellationToken,
-    stopping: CancellationToken,
+    closing: CancellationToken,
 ) -> Result<()> {
-    let shared = Arc::new(service::Shared::new(engine, metrics, stopping)?);
+    let message_bytes = engine.limits().max_message_bytes;
+    let shared = Arc::new(service::Shared::new(engine, draining)?);
     let service = FlightServiceServer::new(service::Service::new(shared))
-        .max_decoding_message_size(WIRE_MESSAGE_BYTES_MAX)
+        .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(linger::Lingering::new);
     Server::builder()
         .http2_keepalive_interval(Some(WIRE_KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(WIRE_KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(WIRE_HEADER_BYTES_MAX)
-        .add_service(service)
-        .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
+        .add_service(oversize::Oversize::new(service, message_bytes))
+        .serve_with_incoming_shutdown(incoming, closing.cancelled_owned())
         .await
         .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))
 }

@@ -17,16 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::dispatch::Dispatch;
-use super::execution::Statements;
 use super::handles::Handles;
 use super::prepared::Prepared;
 use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
 use super::{auth, schema};
-use crate::engine::Engine;
-use crate::limits::{PREPARED_STATEMENT_IDLE, PREPARED_STATEMENTS_MAX};
-use crate::telemetry::Metrics;
+use crate::engine::{Engine, KeptSessions};
 use crate::{Error, Result};
 
 /// What every call may use.
@@ -34,25 +31,27 @@ pub struct Shared {
     /// The engine.
     pub engine: Engine,
     /// The kept sessions.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
-    /// The running statements.
-    pub statements: Statements,
+    /// Told when the server drains: what has begun goes on, nothing new is taken.
+    pub draining: CancellationToken,
     /// What the server says about itself.
     pub sql_infos: SqlInfos,
 }
 
 impl Shared {
     /// The state of a new server.
-    pub fn new(engine: Engine, metrics: Metrics, stopping: CancellationToken) -> Result<Self> {
-        Ok(Shared {
-            engine,
-            sessions: Sessions::new(stopping),
-            prepared: Handles::new(PREPARED_STATEMENTS_MAX, PREPARED_STATEMENT_IDLE),
-            statements: Statements::new(metrics),
-            sql_infos: SqlInfos::new()?,
-        })
+    pub fn new(engine: Engine, draining: CancellationToken) -> Result<Self> {
+        let limits = engine.limits();
+        let sessions = Arc::new(Sessions::new(limits));
+        engine.show_sessions(Arc::clone(&sessions) as Arc<dyn KeptSessions>);
+        let prepared = Handles::new(
+            limits.max_prepared_statements,
+            limits.max_prepared_statements_per_principal,
+            limits.prepared_statement_idle,
+        );
+        Ok(Shared { sessions, prepared, engine, draining, sql_infos: SqlInfos::new()? })
     }
 }
 
@@ -66,6 +65,15 @@ impl Service {
     /// A service over `shared`.
     pub fn new(shared: Arc<Shared>) -> Self {
         Service { dispatch: Dispatch { shared: Arc::clone(&shared) }, shared }
+    }
+
+    /// [`Service::admit`] for a call that begins something, which a server that drains does not take.
+    fn admit_new<T>(&self, request: Request<T>) -> Result<(Caller, Request<T>), Status> {
+        if self.shared.draining.is_cancelled() {
+            return answer(Err(Error::unavailable("the server is stopping and takes no new work")
+                .with_hint("connect again once it is back")));
+        }
+        self.admit(request)
     }
 
     /// The request with its caller in the extensions, where the dispatch finds it.
@@ -102,7 +110,7 @@ impl FlightService for Service {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
         // The credentials are read, so that malformed ones fail here; without users all others are accepted.
-        let _caller = self.admit(request)?;
+        let _caller = self.admit_new(request)?;
         let token = auth::new_token();
         let message = HandshakeResponse { protocol_version: 0, payload: token.clone().into() };
         let stream: Self::HandshakeStream = Box::pin(futures::stream::iter([Ok(message)]));
@@ -116,7 +124,7 @@ impl FlightService for Service {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request)?;
         self.keep(&caller, self.dispatch.get_flight_info(request).await)
     }
 
@@ -125,22 +133,26 @@ impl FlightService for Service {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request)?;
         schema::of_descriptor(&self.shared, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request)?;
         self.keep(&caller, self.dispatch.do_get(request).await)
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request)?;
         self.keep(&caller, self.dispatch.do_put(request).await)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let (caller, request) = self.admit(request)?;
+        // What ends something is taken to the end.
+        let (caller, request) = match request.get_ref().r#type.as_str() {
+            "CreatePreparedStatement" | "SetSessionOptions" => self.admit_new(request)?,
+            _ => self.admit(request)?,
+        };
         self.keep(&caller, self.dispatch.do_action(request).await)
     }
 

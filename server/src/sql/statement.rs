@@ -11,7 +11,7 @@ use super::model::{AlterModel, ModelTarget};
 use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
-use super::{copy, model, refuse, show, table, train};
+use super::{copy, kill, model, refuse, show, table, train};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -77,6 +77,11 @@ pub enum Statement {
         /// `IF EXISTS`.
         if_exists: bool,
     },
+    /// `KILL QUERY id`.
+    KillQuery {
+        /// The statement's id, 32 hex digits in lower case.
+        query_id: String,
+    },
     /// `USE schema`, `SET schema = …`.
     Use(String),
     /// `SET name = value`; `RESET name` without a value.
@@ -106,7 +111,6 @@ const NOT_YET: &[&str] = &[
     "EXPORT",
     "REPRODUCE",
     "REFRESH",
-    "KILL",
     "PREPARE",
     "EXECUTE",
     "DEALLOCATE",
@@ -118,7 +122,7 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// First words of statements with an effect.
-const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET"];
+const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET", "KILL"];
 
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
@@ -126,7 +130,7 @@ const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOI
 /// First words of what Limn does.
 const KNOWN: &[&str] = &[
     "SELECT", "WITH", "VALUES", "TABLE", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "COPY", "SHOW", "DESCRIBE",
-    "DESC", "TRAIN", "USE", "SET", "RESET",
+    "DESC", "TRAIN", "USE", "SET", "RESET", "KILL",
 ];
 
 /// Parses one statement.
@@ -158,6 +162,7 @@ pub fn parse(text: &str) -> Result<Statement> {
             Ok(Statement::Use(name))
         }
         "SET" | "RESET" => set(cursor),
+        "KILL" => kill::parse(cursor),
         transaction if TRANSACTIONS.contains(&transaction) => {
             Err(Error::unsupported(format!("`{transaction}` is refused: Limn has no multi-statement transactions"))
                 .with_hint("every statement commits by itself, whole or not at all"))
