@@ -11,11 +11,13 @@
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`
+//! - [`redact()`]: a text without its secrets
 
 pub mod copy;
 pub mod dialect;
 pub mod model;
 pub mod placeholder;
+mod redact;
 pub mod refuse;
 pub mod scan;
 pub mod show;
@@ -23,4 +25,5 @@ pub mod statement;
 pub mod table;
 pub mod train;
 
+pub use redact::redact;
 pub use statement::{ObjectRef, Statement, parse};
