@@ -6,7 +6,8 @@
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
-//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
+//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
+//!   `current_user`: the function
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects, one family a file
 //! - `show`, `describe_model`: small tables about the catalog and the registry
@@ -14,6 +15,7 @@
 mod catalog;
 pub mod context;
 mod copy;
+mod current_user;
 mod describe_model;
 mod execute;
 mod features;

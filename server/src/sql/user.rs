@@ -9,6 +9,7 @@ use sqlparser::tokenizer::Token;
 
 use super::dialect::Cursor;
 use super::statement::Statement;
+use crate::limits::PARAMETERS_MAX;
 use crate::{Error, Result};
 
 /// A statement about users or tokens.
@@ -140,7 +141,8 @@ fn password(cursor: &mut Cursor<'_>) -> Result<Password> {
     let password = match cursor.parser.next_token().token {
         Token::SingleQuotedString(text) => Password::Literal(text),
         Token::Placeholder(text) => {
-            let number = text.strip_prefix('$').and_then(|digits| digits.parse().ok()).filter(|number| *number > 0);
+            let number = text.strip_prefix('$').and_then(|digits| digits.parse().ok());
+            let number = number.filter(|number| (1..=PARAMETERS_MAX).contains(number));
             Password::Parameter(number.ok_or_else(wrong)?)
         }
         _ => return Err(wrong()),
@@ -225,6 +227,8 @@ mod tests {
             "ALTER USER ada PASSWORD 'a'hidden'",
             "ALTER USER ada PASSWORD $hidden",
             "ALTER USER ada PASSWORD 4711",
+            "ALTER USER ada PASSWORD $0",
+            "ALTER USER ada PASSWORD $18446744073709551615",
         ] {
             let error = parse(sql).unwrap_err().to_string();
             assert!(!error.contains("hidden") && !error.contains("4711"), "{error}");
