@@ -351,10 +351,8 @@ fn refuse_exposed(flag: &str, addr: SocketAddr) -> Result<()> {
     if addr.ip().is_loopback() {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "--{flag}: `{addr}` is reachable from other machines, and no TLS is set up"
-    ))
-    .with_hint("give --tls-cert and --tls-key, bind to 127.0.0.1, or say `--insecure`"))
+    Err(Error::input(format!("--{flag}: `{addr}` is reachable from other machines, and no TLS is set up"))
+        .with_hint("give --tls-cert and --tls-key, bind to 127.0.0.1, or say `--insecure`"))
 }
 
 /// A number of bytes: `1048576`, `512MiB`, `8 GB`. `K`, `M`, `G`, `T` alone and with `iB` are powers of 1024, with `B`

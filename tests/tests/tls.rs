@@ -99,7 +99,9 @@ async fn a_client_without_tls_fails_cleanly() -> Outcome {
         Err(_) => refused += 1,
         Ok(mut bare) => {
             let status = bare.sql("SELECT 1").await.err().context("a client without TLS was answered")?;
-            ensure(matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal), || format!("{status:?}"))?;
+            ensure(matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal), || {
+                format!("{status:?}")
+            })?;
             refused += 1;
         }
     }
@@ -168,7 +170,9 @@ async fn a_certificate_says_who_a_client_is() -> Outcome {
     let forged = connect(&server, trust().identity(Identity::from_pem(certificate, key))).await;
     let refused = match forged {
         Err(_) => true,
-        Ok(channel) => Bare::over(channel).sql("SELECT 1").await.is_err_and(|status| status.code() != Code::Unauthenticated),
+        Ok(channel) => {
+            Bare::over(channel).sql("SELECT 1").await.is_err_and(|status| status.code() != Code::Unauthenticated)
+        }
     };
     ensure(refused, || "a forged certificate got through the handshake".into())?;
     root.sql("DROP USER ada").await?;
@@ -243,7 +247,9 @@ fn other_machines_are_served_with_users_and_tls_only() -> Outcome {
     let paths = [certificate.display().to_string(), key.display().to_string()];
     let tls = ["--tls-cert", &paths[0], "--tls-key", &paths[1]];
     let said = start(&tls)?;
-    ensure(said.contains("no users are set up") && said.contains("hint: add one first: `limn user add"), || said.clone())?;
+    ensure(said.contains("no users are set up") && said.contains("hint: add one first: `limn user add"), || {
+        said.clone()
+    })?;
     let said = start(&["--tls-cert", &paths[0]])?;
     ensure(said.contains("expected --tls-key as well"), || said.clone())?;
     let said = start(&["--tls-cert", &paths[1], "--tls-key", &paths[0]])?;

@@ -50,7 +50,8 @@ async fn the_first_user_is_added_before_a_server_ever_ran() -> Outcome {
     let data = dir.path().join("data");
     let at = ["--data-dir", text(&data)?];
     done(&[&["user", "add", "Ada", "--password-stdin"], &at[..]].concat(), "correct:horse\n")?;
-    let secret = done(&[&["token", "create", "--user", "Ada", "--name", "it's", "--expires", "2d"], &at[..]].concat(), "")?;
+    let secret =
+        done(&[&["token", "create", "--user", "Ada", "--name", "it's", "--expires", "2d"], &at[..]].concat(), "")?;
     let secret = secret.trim_end();
     ensure(secret.starts_with("limn_") && !secret.contains(char::is_whitespace), || secret.into())?;
     let users = done(&[&["user", "list"], &at[..]].concat(), "")?;

@@ -9,18 +9,32 @@ use limn_client::{Client, ConnectOptions};
 
 use super::password;
 use crate::command::serve::Server;
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, ServerChoice};
 use crate::engine::{DataDirectory, read_local_secret};
 use crate::{Class, Error, Result};
+
+/// A client of the server that is meant, and the server where it was started here and has to be stopped.
+pub async fn connect_as(choice: &ServerChoice) -> Result<(Client, Option<Server>)> {
+    let Some(url) = &choice.url else { return connect(None, &choice.data_dir()).await };
+    let mut options = ConnectOptions::parse(url).map_err(own)?;
+    if let Some(token) = &choice.token {
+        options = options.with_token(token.as_str());
+    }
+    if let Some(file) = &choice.ca_file {
+        let read = std::fs::read_to_string(file);
+        options.ca_pem = Some(read.map_err(|error| Error::from(error).context(format!("`{}`", file.display())))?);
+    }
+    if let (Some(user), None) = (&options.user, &options.password) {
+        let password = password::ask(&format!("password of {user}: "))?;
+        options = options.with_password(password);
+    }
+    Ok((connect_with(&options).await?, None))
+}
 
 /// A client, and the server behind it where it was started here and has to be stopped.
 pub async fn connect(url: Option<&str>, data_dir: &Path) -> Result<(Client, Option<Server>)> {
     if let Some(url) = url {
-        let mut options = ConnectOptions::parse(url).map_err(own)?;
-        if let (Some(user), None) = (&options.user, &options.password) {
-            options = options.clone().with_password(password::ask(&format!("password of {user}: "))?);
-        }
-        return Ok((connect_with(&options).await?, None));
+        return Ok((connect_with(&ConnectOptions::parse(url).map_err(own)?).await?, None));
     }
     if let Some(address) = live_server(data_dir)? {
         return Ok((connect_local(&address, data_dir).await?, None));

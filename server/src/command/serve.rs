@@ -73,8 +73,7 @@ impl Server {
         if let Some(tls) = &tls {
             tokio::spawn(Arc::clone(tls).watch(draining.clone()));
         }
-        let flight =
-            flight::serve(entrance, engine.clone(), metrics.clone(), draining.clone(), stopping.clone());
+        let flight = flight::serve(entrance, engine.clone(), metrics.clone(), draining.clone(), stopping.clone());
         let http = http::serve(http_listener, tls.clone(), HttpState { metrics, draining: draining.clone() });
         let server = Server {
             flight_addr,

@@ -96,14 +96,27 @@ pub enum TokenAction {
 }
 
 /// The server whose users are meant.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct ServerChoice {
     /// The server, such as grpc+tls://ada@lake.example:50051 [default: the server of the data directory]
-    #[arg(long, env = "LIMN_URL", global = true)]
+    #[arg(long, env = "LIMN_URL", hide_env_values = true, global = true)]
     pub url: Option<String>,
+    /// A bearer token for the server at the URL, instead of user and password
+    #[arg(long, env = "LIMN_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+    /// Authorities to trust for TLS, as PEM [default: the system's]
+    #[arg(long, env = "LIMN_CA_FILE", value_name = "FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
     /// The data directory whose server is asked, or that a server in process opens [default: ./limn-data]
     #[arg(long, env = "LIMN_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
+}
+
+/// A URL may have a password in it.
+impl std::fmt::Debug for ServerChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerChoice").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
 }
 
 impl ServerChoice {
@@ -133,7 +146,8 @@ mod tests {
     fn times_have_units() {
         assert_eq!(hours("12h"), Ok(Duration::from_secs(12 * 3600)));
         assert_eq!(hours("90d"), Ok(Duration::from_secs(90 * 24 * 3600)));
-        for wrong in ["", "d", "0d", "-1d", "1.5h", "90", "90 d", "9m", "99999999999999999999d", "999999999999999999d"] {
+        for wrong in ["", "d", "0d", "-1d", "1.5h", "90", "90 d", "9m", "99999999999999999999d", "999999999999999999d"]
+        {
             assert!(hours(wrong).is_err(), "{wrong}");
         }
     }

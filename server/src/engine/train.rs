@@ -50,8 +50,8 @@ fn request(statement: &Train) -> Request {
 }
 
 /// Functions that are constant in one statement and different in the next.
-const CHANGING_FUNCTIONS: &[&str] = &[
-    "current_user", "session_user", "now", "current_timestamp", "current_date", "current_time", "today"];
+const CHANGING_FUNCTIONS: &[&str] =
+    &["current_user", "session_user", "now", "current_timestamp", "current_date", "current_time", "today"];
 
 /// An error where the query would give other rows when it is repeated on the same data.
 fn repeatable(plan: &LogicalPlan) -> Result<()> {

@@ -5,8 +5,8 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use tonic::metadata::{MetadataMap, MetadataValue};
 use sha2::{Digest, Sha256};
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
 use crate::{Error, Result};

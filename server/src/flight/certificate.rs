@@ -114,7 +114,7 @@ fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         long => {
             let bytes = usize::from(long & 0x7F);
             let (digits, rest) = rest.split_at_checked(bytes).filter(|_| (1..=4).contains(&bytes))?;
-            (digits.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+            (digits.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)), rest)
         }
     };
     let (content, rest) = rest.split_at_checked(length)?;

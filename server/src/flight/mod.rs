@@ -75,7 +75,7 @@ pub struct Entrance {
 
 impl Entrance {
     fn incoming(listener: TcpListener, tls: Option<Arc<Tls>>, local: Option<TcpListener>) -> Incoming {
-        let plain = |listener, local| -> Incoming {
+        let plain = |listener: TcpListener, local: bool| -> Incoming {
             let streams = TcpIncoming::from(listener).with_nodelay(Some(true));
             streams.map_ok(move |stream| linger::Lingering::new(Connection::Plain(stream), local)).boxed()
         };

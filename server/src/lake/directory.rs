@@ -172,12 +172,12 @@ impl DataDirectory {
 
 /// Replaces a small file by new content, so that after a crash it has either content, whole.
 pub fn replace(disk: &dyn Disk, path: &Path, temporary: &Path, content: &[u8]) -> io::Result<()> {
-    replace_by(disk, path, temporary, content, Disk::create_new)
+    replace_by(disk, path, temporary, content, |path| disk.create_new(path))
 }
 
 /// [`replace`] for a file that only its owner may read.
 pub fn replace_private(disk: &dyn Disk, path: &Path, temporary: &Path, content: &[u8]) -> io::Result<()> {
-    replace_by(disk, path, temporary, content, Disk::create_private)
+    replace_by(disk, path, temporary, content, |path| disk.create_private(path))
 }
 
 fn replace_by(
@@ -185,11 +185,11 @@ fn replace_by(
     path: &Path,
     temporary: &Path,
     content: &[u8],
-    create: fn(&dyn Disk, &Path) -> io::Result<Box<dyn DiskFile>>,
+    create: impl FnOnce(&Path) -> io::Result<Box<dyn DiskFile>>,
 ) -> io::Result<()> {
     disk.create_dir_all(temporary)?;
     let unfinished = temporary.join(uuid::Uuid::new_v4().simple().to_string());
-    let mut file = create(disk, &unfinished)?;
+    let mut file = create(&unfinished)?;
     let written = file.write_all(content).and_then(|()| file.sync());
     drop(file);
     let renamed = written.and_then(|()| disk.rename(&unfinished, path));

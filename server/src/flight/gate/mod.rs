@@ -195,8 +195,7 @@ impl Identity {
 }
 
 fn missing() -> Error {
-    Error::unauthenticated("expected credentials, found none")
-        .with_hint("give a user and a password, or a token")
+    Error::unauthenticated("expected credentials, found none").with_hint("give a user and a password, or a token")
 }
 
 /// One text for whatever is wrong with credentials.

@@ -403,7 +403,10 @@ fn make_room(accounts: &mut Accounts, user: &str, now: DateTime<Utc>) -> Result<
         return Ok(());
     }
     match own.into_iter().filter(|(_, _, live)| !live).min() {
-        Some((_, oldest, _)) => accounts.tokens.remove(&oldest).map(drop).ok_or_else(|| unknown_user(accounts, user)),
+        Some((_, oldest, _)) => {
+            accounts.tokens.remove(&oldest);
+            Ok(())
+        }
         None => Err(Error::exhausted(format!("user `{user}` has {TOKENS_PER_USER_MAX} tokens already"))
             .with_hint("revoke one that is not needed: DROP TOKEN id")),
     }
