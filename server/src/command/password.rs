@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of what a password must be like.
 
-use std::io::{BufRead, IsTerminal, Read, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
 use crate::limits::PASSWORD_BYTES_MAX;

@@ -85,17 +85,15 @@ fn verifier(
             .add(authority.clone())
             .map_err(|error| Error::input(format!("--tls-client-ca `{}`: {error}", shown())))?;
     }
-    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
-    verifier
-        .map(|verifier| verifier as _)
-        .map_err(|error| Error::input(format!("--tls-client-ca `{}`: {error}", shown())))
+    let built = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
+    built.map_err(|error| Error::input(format!("--tls-client-ca `{}`: {error}", shown())))
 }
 
 fn certificates(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let shown = path.display();
+    // The reader's own words may have a line of the file in them, so they are left out.
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(flag, path)?).collect();
-    let found =
-        read.map_err(|error| Error::input(format!("{flag} `{shown}`: expected certificates as PEM: {error}")))?;
+    let found = read.map_err(|_| Error::input(format!("{flag} `{shown}`: expected certificates as PEM")))?;
     match found.is_empty() {
         true => Err(Error::input(format!("{flag} `{shown}`: expected certificates as PEM, found none"))),
         false => Ok(found),
@@ -104,7 +102,6 @@ fn certificates(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>>
 
 /// PKCS #8, PKCS #1 or SEC1.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    // The reader's own words may have a line of the file in them.
     PrivateKeyDer::from_pem_slice(&read("--tls-key", path)?).map_err(|_| {
         Error::input(format!("--tls-key `{}`: expected a private key as PEM", path.display()))
             .with_hint("a key with a passphrase must be decrypted first")
