@@ -14,6 +14,8 @@ use datafusion::prelude::SessionConfig;
 use super::models::ModelCache;
 use super::queries::Queries;
 use super::query_history::QueryHistory;
+use super::types::Types;
+use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
 use crate::lake::{DataDirectory, Lake};
 use crate::limits::{BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR};
@@ -113,5 +115,6 @@ fn base_state(options: &EngineOptions, directory: &DataDirectory, lake: &Lake) -
         // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
-    Ok(SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build())
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    Ok(builder.with_type_planner(Arc::new(Types)).with_physical_optimizer_rule(Arc::new(Yielding)).build())
 }
