@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use accounts::{PasswordSource, ServerChoice, TokenAction, TokenFlags, UserAction, UserFlags};
 pub use tls::{TlsFiles, TlsFlags};
 
-use crate::limits::MEMORY_POOL_BYTES_DEFAULT;
+use crate::limits::{Limits, MEMORY_POOL_BYTES_DEFAULT, byte_count};
 use crate::{Error, Result, error};
 
 /// The file that is read where `--config` names none, if it exists in the working directory.
@@ -121,6 +121,9 @@ pub struct ServerFlags {
     /// The memory of all running statements together, such as 512MiB or 8GB [default: 4GiB]
     #[arg(long, env = "LIMN_MEMORY", value_name = "BYTES")]
     pub memory: Option<String>,
+    /// A limit of the server, such as `max_concurrent_queries=8`; several are separated by commas
+    #[arg(long = "limit", env = "LIMN_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub limits: Vec<String>,
     /// The certificates.
     #[command(flatten)]
     pub tls: TlsFlags,
@@ -181,6 +184,8 @@ pub struct ServeConfig {
     pub ready_file: Option<PathBuf>,
     /// The memory pool, in bytes.
     pub memory_bytes: usize,
+    /// What else bounds the server.
+    pub limits: Limits,
     /// The certificates.
     pub tls: Option<TlsFiles>,
     /// Serve other machines without users or without TLS.
@@ -200,10 +205,12 @@ pub struct FileSettings {
     tls: TlsFlags,
     insecure: Option<bool>,
     log: Option<String>,
+    limits: Vec<(String, String)>,
 }
 
 /// The keys of a `limn.toml`.
-const KEYS: [&str; 8] = ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "tls", "insecure", "log"];
+const KEYS: [&str; 9] =
+    ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "tls", "insecure", "log", "limits"];
 
 impl ServerFlags {
     /// Reads the file, if there is one, and resolves everything.
@@ -239,6 +246,7 @@ impl FileSettings {
                 "tls" => settings.tls = TlsFlags::parse(&key, value)?,
                 "insecure" => settings.insecure = Some(boolean(&key, value)?),
                 "log" => settings.log = Some(string(&key, value)?),
+                "limits" => settings.limits = limits(&key, value)?,
                 _ => return Err(unknown_key(&key)),
             }
         }
@@ -272,6 +280,32 @@ fn string_or_number(key: &str, value: toml::Value) -> Result<String> {
     }
 }
 
+/// The table `[limits]`: names and values, checked when they are set.
+fn limits(key: &str, value: toml::Value) -> Result<Vec<(String, String)>> {
+    match value {
+        toml::Value::Table(table) => {
+            table.into_iter().map(|(name, value)| Ok((name.clone(), string_or_number(&name, value)?))).collect()
+        }
+        other => Err(mistyped(key, "a table", &other)),
+    }
+}
+
+/// The limits of the file, then those of the command line.
+fn resolved_limits(file: Vec<(String, String)>, flags: &[String]) -> Result<Limits> {
+    let mut limits = Limits::default();
+    for (name, value) in file {
+        limits.set(&name.replace('-', "_"), &value)?;
+    }
+    for flag in flags {
+        let (name, value) = flag.split_once('=').ok_or_else(|| {
+            Error::input(format!("--limit: expected NAME=VALUE, found `{flag}`"))
+                .with_hint("write it like `--limit max_concurrent_queries=8`")
+        })?;
+        limits.set(&name.trim().replace('-', "_"), value)?;
+    }
+    Ok(limits)
+}
+
 fn boolean(key: &str, value: toml::Value) -> Result<bool> {
     match value {
         toml::Value::Boolean(value) => Ok(value),
@@ -295,12 +329,14 @@ impl ServeConfig {
             Some(text) => bytes("memory", &text)?,
             None => MEMORY_POOL_BYTES_DEFAULT,
         };
+        let limits = resolved_limits(file.limits, &flags.limits)?;
         Ok(ServeConfig {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             flight_addr,
             http_addr,
             ready_file: flags.ready_file.or(file.ready_file),
             memory_bytes,
+            limits,
             tls,
             insecure,
             log: flags.log.or(file.log).unwrap_or_else(|| "warn".into()),
@@ -316,6 +352,7 @@ impl ServeConfig {
             http_addr: loopback,
             ready_file: None,
             memory_bytes: MEMORY_POOL_BYTES_DEFAULT,
+            limits: Limits::default(),
             tls: None,
             insecure: false,
             log: "warn".into(),
@@ -355,33 +392,12 @@ fn refuse_exposed(flag: &str, addr: SocketAddr) -> Result<()> {
         .with_hint("give --tls-cert and --tls-key, bind to 127.0.0.1, or say `--insecure`"))
 }
 
-/// A number of bytes: `1048576`, `512MiB`, `8 GB`. `K`, `M`, `G`, `T` alone and with `iB` are powers of 1024, with `B`
-/// powers of 1000.
+/// A number of bytes, see [`byte_count`].
 fn bytes(flag: &str, text: &str) -> Result<usize> {
-    let wrong = || {
+    byte_count(text).ok_or_else(|| {
         Error::input(format!("--{flag}: expected a number of bytes, found `{text}`"))
             .with_hint("write it like `1073741824`, `512MiB` or `8GB`")
-    };
-    let trimmed = text.trim();
-    let digits: String = trimmed.chars().take_while(char::is_ascii_digit).collect();
-    let unit = trimmed.strip_prefix(digits.as_str()).unwrap_or_default().trim().to_ascii_lowercase();
-    let factor: usize = match unit.as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        _ => return Err(wrong()),
-    };
-    let number: usize = digits.parse().map_err(|_| wrong())?;
-    match number.checked_mul(factor) {
-        Some(total) if total > 0 => Ok(total),
-        _ => Err(wrong()),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -417,7 +433,7 @@ mod tests {
     #[test]
     fn every_key_of_the_file_is_read() {
         let text = "data_dir='d'\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'\n\
-                    [tls]\ncert='c'";
+                    [limits]\nmax_sessions=7\nqueue-wait='5s'\n[tls]\ncert='c'";
         let expected = FileSettings {
             data_dir: Some("d".into()),
             flight_addr: Some("f".into()),
@@ -426,11 +442,25 @@ mod tests {
             memory: Some("m".into()),
             insecure: Some(true),
             log: Some("l".into()),
+            limits: vec![("max_sessions".into(), "7".into()), ("queue-wait".into(), "5s".into())],
             tls: TlsFlags { cert: Some("c".into()), ..TlsFlags::default() },
         };
         assert_eq!(FileSettings::parse(text).unwrap(), expected);
         let table: toml::Table = text.parse().unwrap();
         assert!(KEYS.iter().all(|key| table.contains_key(*key)), "a key is missing from this test");
+    }
+
+    #[test]
+    fn limits_come_from_the_file_and_then_from_flags() {
+        let file = || FileSettings::parse("[limits]\nmax_sessions = 7\nqueue-wait = '5s'").unwrap();
+        let config = ServeConfig::merge(flags(&["--limit", "max_sessions=9,drain-timeout=1s"]), file()).unwrap();
+        assert_eq!(config.limits.max_sessions, 9);
+        assert_eq!(config.limits.queue_wait.as_secs(), 5);
+        assert_eq!(config.limits.drain_timeout.as_secs(), 1);
+        let error = ServeConfig::merge(flags(&["--limit", "max_sessions"]), file()).unwrap_err();
+        assert_eq!(error.message(), "--limit: expected NAME=VALUE, found `max_sessions`");
+        let error = ServeConfig::merge(flags(&["--limit", "max_session=1"]), file()).unwrap_err();
+        assert_eq!(error.message(), "unknown limit `max_session`, the nearest is `max_sessions`");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - [`engine`]: an engine in this process on a directory of its own
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
+//! - [`soak`]: many connections with a mix of work for a while
 //! - [`tidy`]: the style gate
 //! - [`crash_disk`]: a disk that loses what was not synced
 //! - [`paths`]: where things lie
@@ -23,6 +24,7 @@ pub mod paths;
 pub mod python;
 pub mod server;
 pub mod slt;
+pub mod soak;
 pub mod tidy;
 mod tool;
 pub mod wire;

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -18,7 +19,7 @@ use crate::engine::{Engine, EngineOptions, LocalSecret};
 use crate::flight::Entrance;
 use crate::http::HttpState;
 use crate::lake::disk::LocalDisk;
-use crate::limits::{DRAIN_TIMEOUT, STOP_TIMEOUT};
+use crate::limits::STOP_TIMEOUT;
 use crate::telemetry::Metrics;
 use crate::tls::Tls;
 use crate::{Error, Result, flight, http};
@@ -31,8 +32,9 @@ pub struct Server {
     tls: bool,
     ready_file: Option<PathBuf>,
     engine: Engine,
+    drain_timeout: Duration,
     draining: CancellationToken,
-    stopping: CancellationToken,
+    closing: CancellationToken,
     flight: JoinHandle<Result<()>>,
     http: JoinHandle<Result<()>>,
 }
@@ -49,6 +51,8 @@ impl Server {
         let exposed = exposed(&config);
         let (flight_listener, flight_addr) = bind("Flight SQL", config.flight_addr).await?;
         let (http_listener, http_addr) = bind("HTTP", config.http_addr).await?;
+        let metrics = Metrics::default();
+        let drain_timeout = config.limits.drain_timeout;
         let (local_listener, local_addr) = match &tls {
             Some(_) => bind("Flight SQL for local tools", LOOPBACK).await.map(|(l, addr)| (Some(l), addr))?,
             None => (None, reachable_here(flight_addr)),
@@ -58,6 +62,8 @@ impl Server {
             data_dir: config.data_dir,
             memory_bytes: config.memory_bytes,
             disk: Arc::new(LocalDisk),
+            limits: config.limits,
+            metrics: metrics.clone(),
         })
         .await?;
         refuse_without_users(&engine, exposed.as_deref())?;
@@ -68,13 +74,13 @@ impl Server {
             local_secret: LocalSecret::create(&data_dir)?,
             open: exposed.is_none(),
         };
-        let metrics = Metrics::default();
-        let (draining, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let (draining, closing) = (CancellationToken::new(), CancellationToken::new());
         if let Some(tls) = &tls {
-            tokio::spawn(Arc::clone(tls).watch(draining.clone()));
+            tokio::spawn(Arc::clone(tls).watch(closing.clone()));
         }
-        let flight = flight::serve(entrance, engine.clone(), metrics.clone(), draining.clone(), stopping.clone());
-        let http = http::serve(http_listener, tls.clone(), HttpState { metrics, draining: draining.clone() });
+        let flight = flight::serve(entrance, engine.clone(), draining.clone(), closing.clone());
+        let state = HttpState { metrics, draining: draining.clone() };
+        let http = http::serve(http_listener, tls.clone(), state, closing.clone());
         let server = Server {
             flight_addr,
             http_addr,
@@ -82,8 +88,9 @@ impl Server {
             tls: tls.is_some(),
             ready_file: config.ready_file,
             engine,
+            drain_timeout,
             draining,
-            stopping,
+            closing,
             flight: tokio::spawn(flight),
             http: tokio::spawn(http),
         };
@@ -114,12 +121,21 @@ impl Server {
     /// Takes no more statements, lets the running ones finish for a while, and releases the data directory.
     pub async fn stop(self) -> Result<()> {
         self.draining.cancel();
-        let mut both = std::pin::pin!(async { (self.flight.await, self.http.await) });
-        let mut ended = tokio::time::timeout(DRAIN_TIMEOUT, &mut both).await;
+        let queries = self.engine.queries();
+        // Both listeners stay until nothing runs: new calls are told why they are refused, and the drain can be watched.
+        let mut all = std::pin::pin!(async {
+            queries.idle().await;
+            self.closing.cancel();
+            (self.flight.await, self.http.await)
+        });
+        let mut ended = tokio::time::timeout(self.drain_timeout, &mut all).await;
         if ended.is_err() {
-            tracing::warn!("statements still run after {} s of draining; they are cancelled", DRAIN_TIMEOUT.as_secs());
-            self.stopping.cancel();
-            ended = tokio::time::timeout(STOP_TIMEOUT, &mut both).await;
+            let running = queries.running();
+            let after = self.drain_timeout.as_millis();
+            tracing::warn!("{running} statements still run after {after} ms of draining; they are cancelled");
+            queries.stop();
+            self.closing.cancel();
+            ended = tokio::time::timeout(STOP_TIMEOUT, &mut all).await;
         }
         self.engine.close().await;
         if let Some(file) = self.ready_file.as_deref() {
@@ -127,6 +143,8 @@ impl Server {
         }
         match ended {
             Ok((flight, http)) => joined(flight).and(joined(http)),
+            // Whoever does not read what was sent, or not the end of a call, cannot keep the server.
+            Err(_elapsed) if self.engine.queries().running() == 0 => Ok(()),
             Err(_elapsed) => Err(Error::unavailable("statements did not end when they were cancelled")),
         }
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +16,8 @@ use super::context::StatementContext;
 use super::open::Inner;
 use super::plan::{self, Planned};
 use super::{
-    Answer, Description, Kind, copy, insert, model_statements, output, settings, show, table_statements, train,
-    user_statements,
+    Answer, Description, Kind, Work, copy, insert, kill, model_statements, output, settings, show, table_statements,
+    train, user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
@@ -42,7 +43,7 @@ pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &s
             }
             None => effect(Kind::Effect, Arc::new(Schema::empty()), None),
         },
-        Statement::Copy(_) => effect(Kind::Effect, output::count_schema(), None),
+        Statement::Copy(_) | Statement::KillQuery { .. } => effect(Kind::Effect, output::count_schema(), None),
         Statement::Train(statement) => {
             let planned = train::planned(scope, &statement).await?;
             effect(Kind::EffectWithRows, train::result_schema(), Some(&planned))
@@ -56,6 +57,17 @@ pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &s
         | Statement::DropModel { .. }
         | Statement::Use(_)
         | Statement::Set { .. } => effect(Kind::Effect, Arc::new(Schema::empty()), None),
+    }
+}
+
+/// What running `sql` takes, as far as its first words say. What cannot be parsed fails at once.
+pub(super) fn work(sql: &str) -> Work {
+    match parse(sql) {
+        Ok(Statement::Query(_) | Statement::Explain(_)) => Work::Query,
+        Ok(Statement::Show(_) | Statement::Use(_) | Statement::Set { .. } | Statement::KillQuery { .. }) | Err(_) => {
+            Work::Light
+        }
+        Ok(_) => Work::Effect,
     }
 }
 
@@ -132,15 +144,33 @@ async fn run_effect(
     parameters: &[ScalarValue],
     statement: Statement,
 ) -> Result<Answer> {
-    let task = {
-        let (inner, ctx, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
-        tokio::spawn(async move { effect_of(&inner, &ctx, &sql, &parameters, statement).await })
-    };
+    let (inner, own, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
+    in_a_task(ctx, async move { effect_of(&inner, &own, &sql, &parameters, statement).await }).await
+}
+
+/// Runs an `INSERT` for all rows of parameters at once; `None` for every other statement.
+pub(super) async fn insert_rows(
+    inner: &Arc<Inner>,
+    ctx: &StatementContext,
+    sql: &str,
+    rows: &[RecordBatch],
+) -> Result<Option<Answer>> {
+    let Statement::Insert(statement) = parse(sql)? else { return Ok(None) };
+    ctx.check()?;
+    let (scope, rows) = (Scope::new(inner, ctx), rows.to_vec());
+    in_a_task(ctx, async move { insert::run_rows(scope, *statement, &rows).await }).await
+}
+
+/// Runs an effect so that it outlives whoever waits for it, once it has begun to commit.
+async fn in_a_task<T: Send + 'static>(
+    ctx: &StatementContext,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     let mut guard = StopOnDrop(Some(ctx.cancel.clone()));
-    let answer = task.await;
+    let done = tokio::spawn(work).await;
     guard.0 = None;
-    match answer {
-        Ok(answer) => answer,
+    match done {
+        Ok(done) => done,
         Err(error) => Err(Error::internal(format!("the statement's task failed: {error}"))),
     }
 }
@@ -177,6 +207,7 @@ async fn effect_of(
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,
         Statement::DropModel { target, if_exists } => model_statements::drop(inner, target, if_exists).await,
+        Statement::KillQuery { query_id } => kill::run(inner, &query_id),
         Statement::User(statement) => user_statements::run(&inner.users, statement, parameters).await,
         Statement::Use(schema) => settings::use_schema(inner, ctx, &schema),
         Statement::Set { name, value } => settings::set(ctx, &name, value),

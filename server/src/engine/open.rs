@@ -2,7 +2,7 @@
 //!
 //! The one place where a `SessionState` is configured. It knows nothing of statements.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -12,9 +12,13 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
-use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
+use super::queries::Queries;
+use super::query_history::QueryHistory;
+use super::types::Types;
+use super::yielding::Yielding;
+use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
 use crate::lake::{DataDirectory, Lake};
-use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
+use crate::limits::{BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR};
 use crate::registry::Registry;
 use crate::registry::users::Users;
 use crate::{Error, Result};
@@ -33,6 +37,16 @@ pub(super) struct Inner {
     pub base: SessionState,
     /// Loaded evaluators.
     pub models: ModelCache,
+    /// What an operator may set.
+    pub limits: Limits,
+    /// The memory that one statement may reserve, in bytes.
+    pub statement_bytes: usize,
+    /// What runs, waits and ran.
+    pub queries: Queries,
+    /// Those that have ended.
+    pub history: QueryHistory,
+    /// The sessions that an edge keeps, once one has said so.
+    pub kept_sessions: OnceLock<Arc<dyn KeptSessions>>,
 }
 
 /// Opens the data directory and recovers what a crash left.
@@ -44,13 +58,31 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
     let registry = Registry::open(directory.path(), Arc::clone(&options.disk), lake.clone()).await?;
     let users = {
-        let (path, temporary, disk) = (directory.path().to_path_buf(), directory.temporary(), options.disk);
+        let (path, temporary, disk) =
+            (directory.path().to_path_buf(), directory.temporary(), Arc::clone(&options.disk));
         blocking(move || Users::open(&path, temporary, disk)).await?
     };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
-    let base = base_state(options.memory_bytes, &directory, &lake)?;
-    Ok(Inner { directory, lake, registry, users, base, models: ModelCache::new() })
+    let base = base_state(&options, &directory, &lake)?;
+    let (limits, kept_sessions) = (options.limits, OnceLock::new());
+    let statement_bytes = limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
+    let queries = Queries::new(&limits, options.metrics);
+    let history = QueryHistory::open(&lake).await?;
+    let models = ModelCache::new();
+    Ok(Inner {
+        directory,
+        lake,
+        registry,
+        users,
+        base,
+        models,
+        limits,
+        statement_bytes,
+        queries,
+        history,
+        kept_sessions,
+    })
 }
 
 /// Runs blocking work off the async threads.
@@ -61,13 +93,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Result<SessionState> {
+fn base_state(options: &EngineOptions, directory: &DataDirectory, lake: &Lake) -> Result<SessionState> {
     let named = std::num::NonZeroUsize::new(MEMORY_CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
     let spill = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![directory.temporary()]))
-        .with_max_temp_directory_size(SPILL_BYTES_MAX);
+        .with_max_temp_directory_size(u64::try_from(options.limits.max_spill_bytes).unwrap_or(u64::MAX));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory_bytes), named)))
+        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), named)))
         .with_disk_manager_builder(spill)
         .build_arc()?;
     lake.register_stores(&runtime);
@@ -83,5 +115,6 @@ fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Re
         // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
-    Ok(SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build())
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    Ok(builder.with_type_planner(Arc::new(Types)).with_physical_optimizer_rule(Arc::new(Yielding)).build())
 }

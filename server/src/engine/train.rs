@@ -14,6 +14,7 @@ use futures::StreamExt;
 use limn_sql_udfs::train::Request;
 
 use super::catalog::Scope;
+use super::live_tables;
 use super::plan::{self, Planned};
 use super::{Answer, output};
 use crate::lake::types::{wire_batch, wire_schema};
@@ -32,6 +33,14 @@ pub(super) async fn planned(scope: Scope, statement: &Train) -> Result<Planned> 
     if planned.reads_files {
         return Err(Error::unsupported("a training query cannot read files: what it learned from could change unseen")
             .with_hint("load the files first: CREATE TABLE t AS SELECT * FROM read_csv('…')"));
+    }
+    let reads = planned.scope.reads();
+    if let Some(live) = reads.iter().find(|read| live_tables::is_live(&read.name)) {
+        return Err(Error::unsupported(format!(
+            "a training query cannot read `{}`: it is never the same again",
+            live.name
+        ))
+        .with_hint(format!("keep its rows first: CREATE TABLE t AS SELECT * FROM {}", live.name)));
     }
     repeatable(&planned.plan)?;
     let analysed = planned.state.optimize(&plan::described(planned.plan.clone())?)?;

@@ -3,9 +3,10 @@
 //! Each method decodes, asks the engine, encodes. Nothing in here plans a statement or decides what it means.
 //!
 //! # Layout
-//! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end
+//! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end; `oversize`: what is too large
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
-//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, `stream` to where
+//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, on the
+//!   threads of `compute`, `stream` to where
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
 //! - `catalogs`, `schemas`, `tables`, `table_types`, `keys`, `type_info`, `sql_info`: metadata; `columns` names types
 //! - `gate`, `auth`, `certificate`: who is let in
@@ -17,6 +18,7 @@ mod cancel;
 mod catalogs;
 mod certificate;
 mod columns;
+mod compute;
 mod dispatch;
 mod execution;
 mod gate;
@@ -24,6 +26,7 @@ mod handles;
 mod info;
 mod keys;
 mod linger;
+mod oversize;
 mod parameters;
 mod prepared;
 mod schema;
@@ -54,7 +57,6 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::engine::{Engine, LocalSecret};
 use crate::limits::{WIRE_HEADER_BYTES_MAX, WIRE_KEEPALIVE_INTERVAL, WIRE_KEEPALIVE_TIMEOUT, WIRE_MESSAGE_BYTES_MAX};
-use crate::telemetry::Metrics;
 use crate::tls::{self, Connection, Protocol, Tls};
 use crate::{Error, Result};
 
@@ -94,26 +96,26 @@ impl Entrance {
 
 type Incoming = BoxStream<'static, std::io::Result<linger::Lingering>>;
 
-/// Serves until `draining` fires and the open calls are answered; `stopping` cancels those that still run.
+/// Serves until `closing` fires and the open calls are answered. Once `draining` fires, it takes no new work.
 pub async fn serve(
     entrance: Entrance,
     engine: Engine,
-    metrics: Metrics,
     draining: CancellationToken,
-    stopping: CancellationToken,
+    closing: CancellationToken,
 ) -> Result<()> {
+    let message_bytes = engine.limits().max_message_bytes;
     let Entrance { listener, tls, local, local_secret, open } = entrance;
     let gate = gate::Gate::new(engine.users().clone(), open, local_secret);
-    let shared = Arc::new(service::Shared::new(engine, gate, metrics, stopping)?);
+    let shared = Arc::new(service::Shared::new(engine, gate, draining)?);
     let service = FlightServiceServer::new(service::Service::new(shared))
-        .max_decoding_message_size(WIRE_MESSAGE_BYTES_MAX)
+        .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);
     Server::builder()
         .http2_keepalive_interval(Some(WIRE_KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(WIRE_KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(WIRE_HEADER_BYTES_MAX)
-        .add_service(service)
-        .serve_with_incoming_shutdown(Entrance::incoming(listener, tls, local), draining.cancelled_owned())
+        .add_service(oversize::Oversize::new(service, message_bytes))
+        .serve_with_incoming_shutdown(Entrance::incoming(listener, tls, local), closing.cancelled_owned())
         .await
         .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))
 }

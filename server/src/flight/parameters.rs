@@ -17,7 +17,7 @@ use arrow_flight::error::FlightError;
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt, TryStreamExt};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::engine::parameter_type;
 use crate::limits::{BOUND_BYTES_MAX, BOUND_ROWS_MAX};
@@ -91,6 +91,14 @@ impl Binding {
         Ok(rows)
     }
 
+    /// The rows as they were sent, where there are several and each column has values of one type.
+    pub fn several(&self) -> Option<&[RecordBatch]> {
+        let rows: usize = self.batches.iter().map(RecordBatch::num_rows).sum();
+        let mut columns = self.batches.iter().flat_map(RecordBatch::columns);
+        let plain = columns.all(|column| !matches!(column.data_type(), DataType::Union(_, _)));
+        (rows > 1 && plain).then_some(self.batches.as_slice())
+    }
+
     /// The rows as an Arrow IPC stream, for a ticket; nothing for no binding.
     pub fn to_ipc(&self) -> Result<Bytes> {
         match self.batches.first() {
@@ -142,6 +150,10 @@ fn unwrapped(value: ScalarValue) -> ScalarValue {
 fn unreadable(error: FlightError) -> Error {
     match error {
         FlightError::Arrow(error) => Error::from(error).context("the bound parameters cannot be read"),
+        FlightError::Tonic(status) if status.code() == Code::OutOfRange => {
+            Error::exhausted("a message of bound parameters has more bytes than the server accepts")
+                .with_hint("bind fewer rows at a time; the limit is `max_message_bytes`")
+        }
         FlightError::Tonic(status) => Error::input(format!("the bound parameters ended early: {}", status.message())),
         other => Error::input(format!("the bound parameters cannot be read: {other}")),
     }

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::dispatch::Dispatch;
-use super::execution::Statements;
 use super::gate::Gate;
 use super::handles::Handles;
 use super::linger::Peer;
@@ -26,9 +25,7 @@ use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
 use super::{auth, schema};
-use crate::engine::Engine;
-use crate::limits::{PREPARED_STATEMENT_IDLE, PREPARED_STATEMENTS_MAX};
-use crate::telemetry::Metrics;
+use crate::engine::{Engine, KeptSessions};
 use crate::{Error, Result};
 
 /// What every call may use.
@@ -38,26 +35,27 @@ pub struct Shared {
     /// Who is let in.
     pub gate: Gate,
     /// The kept sessions.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
-    /// The running statements.
-    pub statements: Statements,
+    /// Told when the server drains: what has begun goes on, nothing new is taken.
+    pub draining: CancellationToken,
     /// What the server says about itself.
     pub sql_infos: SqlInfos,
 }
 
 impl Shared {
     /// The state of a new server.
-    pub fn new(engine: Engine, gate: Gate, metrics: Metrics, stopping: CancellationToken) -> Result<Self> {
-        Ok(Shared {
-            engine,
-            gate,
-            sessions: Sessions::new(stopping),
-            prepared: Handles::new(PREPARED_STATEMENTS_MAX, PREPARED_STATEMENT_IDLE),
-            statements: Statements::new(metrics),
-            sql_infos: SqlInfos::new()?,
-        })
+    pub fn new(engine: Engine, gate: Gate, draining: CancellationToken) -> Result<Self> {
+        let limits = engine.limits();
+        let sessions = Arc::new(Sessions::new(limits));
+        engine.show_sessions(Arc::clone(&sessions) as Arc<dyn KeptSessions>);
+        let prepared = Handles::new(
+            limits.max_prepared_statements,
+            limits.max_prepared_statements_per_principal,
+            limits.prepared_statement_idle,
+        );
+        Ok(Shared { sessions, prepared, engine, gate, draining, sql_infos: SqlInfos::new()? })
     }
 }
 
@@ -71,6 +69,15 @@ impl Service {
     /// A service over `shared`.
     pub fn new(shared: Arc<Shared>) -> Self {
         Service { dispatch: Dispatch { shared: Arc::clone(&shared) }, shared }
+    }
+
+    /// [`Service::admit`] for a call that begins something, which a server that drains does not take.
+    async fn admit_new<T>(&self, request: Request<T>) -> Result<(Caller, Request<T>), Status> {
+        if self.shared.draining.is_cancelled() {
+            return answer(Err(Error::unavailable("the server is stopping and takes no new work")
+                .with_hint("connect again once it is back")));
+        }
+        self.admit(request).await
     }
 
     /// The request with its caller in the extensions, where the dispatch finds it.
@@ -112,7 +119,7 @@ impl FlightService for Service {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let (caller, _) = self.admit(request).await?;
+        let (caller, _) = self.admit_new(request).await?;
         let token = self.shared.gate.login(&caller.identity, Instant::now());
         let message = HandshakeResponse { protocol_version: 0, payload: token.clone().into() };
         let stream: Self::HandshakeStream = Box::pin(futures::stream::iter([Ok(message)]));
@@ -127,7 +134,7 @@ impl FlightService for Service {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let (caller, request) = self.admit(request).await?;
+        let (caller, request) = self.admit_new(request).await?;
         self.keep(&caller, self.dispatch.get_flight_info(request).await)
     }
 
@@ -137,22 +144,27 @@ impl FlightService for Service {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let (caller, request) = self.admit(request).await?;
+        let (caller, request) = self.admit_new(request).await?;
         schema::of_descriptor(&self.shared, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let (caller, request) = self.admit(request).await?;
+        let (caller, request) = self.admit_new(request).await?;
         self.keep(&caller, self.dispatch.do_get(request).await)
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let (caller, request) = self.admit(request).await?;
+        let (caller, request) = self.admit_new(request).await?;
         self.keep(&caller, self.dispatch.do_put(request).await)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let (caller, request) = self.admit(request).await?;
+        // What ends something is taken to the end.
+        let is_new = matches!(request.get_ref().r#type.as_str(), "CreatePreparedStatement" | "SetSessionOptions");
+        let (caller, request) = match is_new {
+            true => self.admit_new(request).await?,
+            false => self.admit(request).await?,
+        };
         self.keep(&caller, self.dispatch.do_action(request).await)
     }
 

@@ -7,16 +7,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
 use super::auth;
 use super::gate::Identity;
-use super::handles::Handles;
-use crate::Result;
-use crate::engine::{DEFAULT_SCHEMA, Principal, Session, StatementContext};
-use crate::limits::{SESSION_IDLE, SESSIONS_MAX};
+use super::handles::{Full, Handles};
+use super::status::answer;
+use crate::engine::{DEFAULT_SCHEMA, KeptSessions, Principal, Session, StatementContext};
+use crate::limits::{CLIENT_NAME_CHARS_MAX, Limits};
+use crate::{Error, Result};
 
 /// The cookie that names a session.
 const COOKIE: &str = "limn_session";
@@ -29,7 +29,7 @@ const DEADLINE_MARGIN: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Sessions {
     kept: Handles<Arc<Session>>,
-    stopping: CancellationToken,
+    statement_timeout: Duration,
 }
 
 /// Who sent a request, put into its extensions before the handlers see it.
@@ -45,13 +45,17 @@ pub struct Caller {
     pub deadline: Option<Instant>,
     /// The token or cookie that named the session.
     key: Option<String>,
-    stopping: CancellationToken,
+    /// How long a statement may run where the session says nothing; zero is any time.
+    pub statement_timeout: Duration,
+    /// What the client calls itself.
+    client: Option<Arc<str>>,
 }
 
 impl Sessions {
-    /// No sessions yet; all statements are cancelled when `stopping` is.
-    pub fn new(stopping: CancellationToken) -> Self {
-        Sessions { kept: Handles::new(SESSIONS_MAX, SESSION_IDLE), stopping }
+    /// No sessions yet.
+    pub fn new(limits: &Limits) -> Self {
+        let kept = Handles::new(limits.max_sessions, limits.max_sessions_per_principal, limits.session_idle);
+        Sessions { kept, statement_timeout: limits.statement_timeout }
     }
 
     /// The session of a request with these headers, by somebody who was let in.
@@ -65,7 +69,8 @@ impl Sessions {
             session: session.unwrap_or_else(|| Arc::new(Session::new())),
             deadline: timeout(metadata).map(|timeout| now + timeout.saturating_sub(DEADLINE_MARGIN)),
             key,
-            stopping: self.stopping.clone(),
+            statement_timeout: self.statement_timeout,
+            client: client(metadata),
         })
     }
 
@@ -87,7 +92,8 @@ impl Sessions {
                 key
             }
         };
-        self.kept.insert_evicting(key, Arc::clone(&caller.session), now);
+        let owner = caller.principal.0.as_str();
+        answer(self.kept.insert(key, owner, Arc::clone(&caller.session), now).map_err(full))?;
         Ok(made)
     }
 
@@ -108,9 +114,29 @@ impl Caller {
     pub fn statement(&self) -> StatementContext {
         let mut ctx = StatementContext::new(self.principal.clone(), Arc::clone(&self.session));
         ctx.deadline = self.deadline;
-        ctx.cancel = self.stopping.child_token();
-        ctx
+        ctx.client = self.client.clone();
+        ctx.with_timeout(self.statement_timeout)
     }
+}
+
+impl KeptSessions for Sessions {
+    fn kept_sessions(&self) -> Vec<Arc<Session>> {
+        self.kept.values(Instant::now())
+    }
+}
+
+fn full(full: Full) -> Error {
+    let (text, limit) = match full {
+        Full::All(max) => (format!("the server keeps {max} sessions, no more"), "max_sessions"),
+        Full::Owner(max) => (format!("you have {max} sessions, no more are kept"), "max_sessions_per_principal"),
+    };
+    Error::exhausted(text).with_hint(format!("close those that are not needed; the limit is `{limit}`"))
+}
+
+/// What the client calls itself: the header `user-agent`.
+fn client(metadata: &MetadataMap) -> Option<Arc<str>> {
+    let text = metadata.get("user-agent")?.to_str().ok()?;
+    Some(text.chars().take(CLIENT_NAME_CHARS_MAX).collect::<String>().into())
 }
 
 /// What a session is kept under.
@@ -178,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_changed_session_comes_back_by_token_and_by_cookie() {
-        let sessions = Sessions::new(CancellationToken::new());
+        let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
         let first = caller(&sessions, &metadata(&[]), now).unwrap();
         first.session.set_schema("sales");
@@ -204,19 +230,29 @@ mod tests {
     }
 
     #[test]
-    fn stopping_the_server_cancels_every_statement_and_no_statement_another() {
-        let stopping = CancellationToken::new();
-        let caller = caller(&Sessions::new(stopping.clone()), &metadata(&[]), Instant::now()).unwrap();
-        let (first, second) = (caller.statement(), caller.statement());
-        first.cancel.cancel();
-        assert!(!second.cancel.is_cancelled());
-        stopping.cancel();
-        assert!(second.cancel.is_cancelled());
+    fn a_session_more_than_may_be_is_refused_and_named() {
+        let limits = Limits { max_sessions_per_principal: 1, ..Limits::default() };
+        let sessions = Sessions::new(&limits);
+        let now = Instant::now();
+        let changed = || {
+            let changed = caller(&sessions, &metadata(&[("user-agent", "test/1")]), now).unwrap();
+            changed.session.set_schema("sales");
+            changed
+        };
+        let (first, second) = (changed(), changed());
+        sessions.keep(&first, &mut Response::new(()), now).unwrap();
+        let status = sessions.keep(&second, &mut Response::new(()), now).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert!(status.message().contains("hint: close those"), "{}", status.message());
+        assert_eq!(first.statement().client.as_deref(), Some("test/1"));
+        assert_eq!(sessions.kept_sessions().len(), 1);
+        // One that nobody uses any more makes room.
+        sessions.keep(&second, &mut Response::new(()), now + limits.session_idle).unwrap();
     }
 
     #[test]
     fn an_unchanged_session_is_not_kept() {
-        let sessions = Sessions::new(CancellationToken::new());
+        let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
         let caller = caller(&sessions, &metadata(&[]), now).unwrap();
         let mut response = Response::new(());
@@ -226,7 +262,7 @@ mod tests {
 
     #[test]
     fn two_clients_with_the_same_foreign_bearer_share_nothing() {
-        let sessions = Sessions::new(CancellationToken::new());
+        let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
         let headers = metadata(&[("authorization", "Bearer company-token")]);
         let first = caller(&sessions, &headers, now).unwrap();

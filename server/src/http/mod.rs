@@ -29,11 +29,15 @@ pub struct HttpState {
     pub draining: CancellationToken,
 }
 
-/// Serves until `state.draining` fires and the open requests are answered.
-pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, state: HttpState) -> Result<()> {
-    let draining = state.draining.clone();
+/// Serves until `closing` fires and the open requests are answered: to the end of a drain, so that it can be watched.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    state: HttpState,
+    closing: CancellationToken,
+) -> Result<()> {
     axum::serve(Listener::new(listener, tls)?, router(state))
-        .with_graceful_shutdown(draining.cancelled_owned())
+        .with_graceful_shutdown(closing.cancelled_owned())
         .await
         .map_err(|error| Error::from(error).context("the HTTP listener failed"))
 }

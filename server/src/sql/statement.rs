@@ -12,7 +12,7 @@ use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
 use super::user::UserStatement;
-use super::{copy, model, refuse, show, table, train, user};
+use super::{copy, kill, model, refuse, show, table, train, user};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -78,6 +78,11 @@ pub enum Statement {
         /// `IF EXISTS`.
         if_exists: bool,
     },
+    /// `KILL QUERY id`.
+    KillQuery {
+        /// The statement's id, 32 hex digits in lower case.
+        query_id: String,
+    },
     /// `CREATE USER`, `CREATE TOKEN` and the like.
     User(UserStatement),
     /// `USE schema`, `SET schema = …`.
@@ -109,7 +114,6 @@ const NOT_YET: &[&str] = &[
     "EXPORT",
     "REPRODUCE",
     "REFRESH",
-    "KILL",
     "PREPARE",
     "EXECUTE",
     "DEALLOCATE",
@@ -121,7 +125,7 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// First words of statements with an effect.
-const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET"];
+const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET", "KILL"];
 
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
@@ -129,7 +133,7 @@ const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOI
 /// First words of what Limn does.
 const KNOWN: &[&str] = &[
     "SELECT", "WITH", "VALUES", "TABLE", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "COPY", "SHOW", "DESCRIBE",
-    "DESC", "TRAIN", "USE", "SET", "RESET",
+    "DESC", "TRAIN", "USE", "SET", "RESET", "KILL",
 ];
 
 /// Parses one statement.
@@ -162,6 +166,7 @@ pub fn parse(text: &str) -> Result<Statement> {
             Ok(Statement::Use(name))
         }
         "SET" | "RESET" => set(cursor),
+        "KILL" => kill::parse(cursor),
         transaction if TRANSACTIONS.contains(&transaction) => {
             Err(Error::unsupported(format!("`{transaction}` is refused: Limn has no multi-statement transactions"))
                 .with_hint("every statement commits by itself, whole or not at all"))
