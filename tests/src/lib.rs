@@ -8,6 +8,7 @@
 //!   [`bare`]: one that sends only what the test says
 //! - [`engine`]: an engine in this process on a directory of its own
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
+//! - [`terminal`]: a program in a pseudo-terminal
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
 //! - [`soak`]: many connections with a mix of work for a while
 //! - [`tidy`]: the style gate
@@ -25,6 +26,7 @@ pub mod python;
 pub mod server;
 pub mod slt;
 pub mod soak;
+pub mod terminal;
 pub mod tidy;
 mod tool;
 pub mod wire;

@@ -35,9 +35,8 @@ async fn main() -> Result<()> {
     let registry = "SELECT name, version, algorithm, target, rows FROM system.model_versions \
         WHERE name = 'sample_model' ORDER BY version";
     println!("{}", pretty_format_batches(&client.query(registry).await?.into_batches().await?)?);
-    println!(
-        r#"{{"coefficient": {coefficient:?}, "intercept": {intercept:?}, "version": {version}, "algorithm": "{algorithm}", "rows": {rows}}}"#
-    );
+    let numbers = format!(r#""coefficient": {coefficient:?}, "intercept": {intercept:?}, "version": {version}"#);
+    println!(r#"{{{numbers}, "algorithm": "{algorithm}", "rows": {rows}}}"#);
     client.close().await
 }
 

@@ -61,6 +61,10 @@ impl Client {
         Client { timeout, ..self.clone() }
     }
 
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// Runs one statement and streams its rows; an effect is complete when this returns.
     ///
     /// Dropping the future or the rows cancels the statement on the server.

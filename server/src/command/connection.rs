@@ -9,57 +9,67 @@ use limn_client::{Client, ConnectOptions};
 
 use super::password;
 use crate::command::serve::Server;
-use crate::config::{ServeConfig, ServerChoice};
+use crate::config::{ServeConfig, ServerChoice, SqlFlags};
 use crate::engine::{DataDirectory, read_local_secret};
 use crate::{Class, Error, Result};
 
 /// A client of the server that is meant, and the server where it was started here and has to be stopped.
-pub async fn connect_as(choice: &ServerChoice) -> Result<(Client, Option<Server>)> {
-    let Some(url) = &choice.url else { return connect(None, &choice.data_dir()).await };
+pub async fn connect(choice: &ServerChoice) -> Result<(Client, Option<Server>)> {
+    let (options, server) = match &choice.url {
+        Some(url) => (remote(url.reveal(), choice)?, None),
+        None => local(&choice.data_dir()).await?,
+    };
+    match Client::connect_with(&options).await {
+        Ok(client) => Ok((client, server)),
+        Err(error) => {
+            if let Some(server) = server {
+                server.stop().await?;
+            }
+            Err(own(error))
+        }
+    }
+}
+
+fn remote(url: &str, choice: &ServerChoice) -> Result<ConnectOptions> {
     let mut options = ConnectOptions::parse(url).map_err(own)?;
     if let Some(token) = &choice.token {
-        options = options.with_token(token.as_str());
+        options = options.with_token(token.reveal());
     }
     if let Some(file) = &choice.ca_file {
         let read = std::fs::read_to_string(file);
         options.ca_pem = Some(read.map_err(|error| Error::from(error).context(format!("`{}`", file.display())))?);
     }
     if let (Some(user), None) = (&options.user, &options.password) {
-        let password = password::ask(&format!("password of {user}: "))?;
+        let password = match SqlFlags::password() {
+            Some(password) => password.reveal().to_string(),
+            None => password::ask(&format!("password of {user}: "))?,
+        };
         options = options.with_password(password);
     }
-    Ok((connect_with(&options).await?, None))
+    Ok(options)
 }
 
-/// A client, and the server behind it where it was started here and has to be stopped.
-pub async fn connect(url: Option<&str>, data_dir: &Path) -> Result<(Client, Option<Server>)> {
-    if let Some(url) = url {
-        return Ok((connect_with(&ConnectOptions::parse(url).map_err(own)?).await?, None));
-    }
+/// How to reach the server of a data directory, which is started in process where there is none.
+pub async fn local(data_dir: &Path) -> Result<(ConnectOptions, Option<Server>)> {
     if let Some(address) = live_server(data_dir)? {
-        return Ok((connect_local(&address, data_dir).await?, None));
+        return Ok((local_options(&address, data_dir)?, None));
     }
     let server = Server::start(ServeConfig::in_process(data_dir.to_path_buf())).await?;
-    let client = connect_local(&server.local_addr().to_string(), data_dir).await?;
-    Ok((client, Some(server)))
+    Ok((local_options(&server.local_addr().to_string(), data_dir)?, Some(server)))
 }
 
-/// A client of the server of a data directory, which answers this machine's tools at `address`.
-pub async fn connect_local(address: &str, data_dir: &Path) -> Result<Client> {
-    let mut options = ConnectOptions::parse(&format!("grpc://{address}")).map_err(own)?;
-    if let Some(secret) = read_local_secret(data_dir) {
-        options = options.with_token(secret);
-    }
-    connect_with(&options).await
-}
-
-async fn connect_with(options: &ConnectOptions) -> Result<Client> {
-    Client::connect_with(options).await.map_err(own)
+/// How to reach the server of a data directory that answers this machine's tools at `address`.
+pub fn local_options(address: &str, data_dir: &Path) -> Result<ConnectOptions> {
+    let options = ConnectOptions::parse(&format!("grpc://{address}")).map_err(own)?;
+    Ok(match read_local_secret(data_dir) {
+        Some(secret) => options.with_token(secret),
+        None => options,
+    })
 }
 
 /// Where the live server of a data directory answers this machine's tools; an error where one holds it and answers
 /// nowhere (yet).
-pub fn live_server(data_dir: &Path) -> Result<Option<String>> {
+fn live_server(data_dir: &Path) -> Result<Option<String>> {
     let Some(holder) = DataDirectory::holder(data_dir) else { return Ok(None) };
     match holder.local.or(holder.flight) {
         Some(address) => Ok(Some(address)),

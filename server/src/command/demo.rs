@@ -7,7 +7,7 @@ use std::path::Path;
 
 use limn_client::Client;
 
-use super::connection::connect_local;
+use super::connection::{local_options, own};
 use super::generate::{GeneratorOptions, energy_file};
 use super::serve::{Server, stop_signal};
 use super::sql::print_rows;
@@ -74,9 +74,10 @@ pub async fn run(flags: DemoFlags) -> Result<()> {
     let data_dir = config.data_dir.clone();
     let server = Server::start(config).await?;
     let address = server.flight_addr();
-    let told = match connect_local(&server.local_addr().to_string(), &data_dir).await {
+    let options = local_options(&server.local_addr().to_string(), &data_dir)?;
+    let told = match Client::connect_with(&options).await {
         Ok(client) => tell(&client, &csv).await,
-        Err(error) => Err(error),
+        Err(error) => Err(own(error)),
     };
     // The file was only the way in; the table has its rows.
     let removed = std::fs::remove_file(&csv);

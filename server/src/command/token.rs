@@ -7,7 +7,7 @@ use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
 use limn_client::Client;
 
-use super::connection::{connect_as, own};
+use super::connection::{connect, own};
 use super::sql::print_rows;
 use super::user::quoted;
 use crate::config::{TokenAction, TokenFlags};
@@ -16,7 +16,7 @@ use crate::{Error, Result, telemetry};
 /// Runs one action.
 pub async fn run(flags: TokenFlags) -> Result<()> {
     telemetry::start_logging("warn");
-    let (client, server) = connect_as(&flags.server).await?;
+    let (client, server) = connect(&flags.server).await?;
     let done = act(&client, flags.action).await;
     drop(client);
     if let Some(server) = server {

@@ -5,7 +5,7 @@
 
 use limn_client::{Client, params};
 
-use super::connection::{connect_as, own};
+use super::connection::{connect, own};
 use super::password;
 use super::sql::print_rows;
 use crate::config::{UserAction, UserFlags};
@@ -21,7 +21,7 @@ pub async fn run(flags: UserFlags) -> Result<()> {
         UserAction::Password { name, password_stdin } => Some(new_password(name, *password_stdin)?),
         UserAction::Remove { .. } | UserAction::List => None,
     };
-    let (client, server) = connect_as(&flags.server).await?;
+    let (client, server) = connect(&flags.server).await?;
     let done = act(&client, flags.action, password).await;
     drop(client);
     if let Some(server) = server {

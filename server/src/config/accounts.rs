@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::DEFAULT_DATA_DIR;
+use super::{DEFAULT_DATA_DIR, Hidden};
 
 /// `limn user`.
 #[derive(Debug, Args)]
@@ -96,27 +96,20 @@ pub enum TokenAction {
 }
 
 /// The server whose users are meant.
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct ServerChoice {
     /// The server, such as grpc+tls://ada@lake.example:50051 [default: the server of the data directory]
     #[arg(long, env = "LIMN_URL", hide_env_values = true, global = true)]
-    pub url: Option<String>,
+    pub url: Option<Hidden>,
     /// A bearer token for the server at the URL, instead of user and password
     #[arg(long, env = "LIMN_TOKEN", hide_env_values = true, global = true)]
-    pub token: Option<String>,
+    pub token: Option<Hidden>,
     /// Authorities to trust for TLS, as PEM [default: the system's]
     #[arg(long, env = "LIMN_CA_FILE", value_name = "FILE", global = true)]
     pub ca_file: Option<PathBuf>,
     /// The data directory whose server is asked, or that a server in process opens [default: ./limn-data]
     #[arg(long, env = "LIMN_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
-}
-
-/// A URL may have a password in it.
-impl std::fmt::Debug for ServerChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerChoice").field("data_dir", &self.data_dir).finish_non_exhaustive()
-    }
 }
 
 impl ServerChoice {
