@@ -111,7 +111,7 @@ impl Java {
                 return Ok(());
             }
             let mut javac = Command::new("javac");
-            javac.args(["-Xlint:all,-processing,-path", "-Werror", "-encoding", "UTF-8", "-d"]).arg(&classes);
+            javac.args(["-Xlint:all,-processing,-path,-try", "-Werror", "-encoding", "UTF-8", "-d"]).arg(&classes);
             tool::output(javac.arg("-cp").arg(self.jars.join("*")).args(&sources))?;
             std::fs::write(&complete, "").context("marking the classes complete")
         })?;

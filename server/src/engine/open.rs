@@ -21,6 +21,7 @@ use crate::lake::{DataDirectory, Lake};
 use crate::limits::{BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR};
 use crate::registry::Registry;
 use crate::registry::users::Users;
+use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
 
 /// What all statements of one engine share.
@@ -115,6 +116,12 @@ fn base_state(options: &EngineOptions, directory: &DataDirectory, lake: &Lake) -
         // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
-    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    Ok(builder.with_type_planner(Arc::new(Types)).with_physical_optimizer_rule(Arc::new(Yielding)).build())
+    Ok(SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_type_planner(Arc::new(Types))
+        .with_analyzer_rule(Arc::new(CheckedIntegers))
+        .with_physical_optimizer_rule(Arc::new(Yielding))
+        .build())
 }

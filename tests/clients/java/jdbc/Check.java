@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.LogManager;
 
 /** What the programs beside it say their expectations with. The first one that does not hold ends the program. */
 final class Check {
@@ -30,6 +31,8 @@ final class Check {
                 (thread, stack) -> System.err.println(thread + ": " + Arrays.toString(stack)));
             Runtime.getRuntime().halt(1);
         });
+        // The driver logs what it also throws, and its own start.
+        LogManager.getLogManager().reset();
         watch.setDaemon(true);
         watch.start();
         int status = 0;
