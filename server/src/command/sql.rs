@@ -33,7 +33,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use limn_client::{Client, Rows};
+use limn_client::Rows;
+
+pub(super) use self::editor::read_secret;
 
 use self::commands::Expanded;
 use self::link::Link;
@@ -108,9 +110,4 @@ pub(super) async fn print_rows(rows: Rows) -> Result<()> {
     let style = Style::of_terminal(dimensions, Terminal::from_environment().color);
     let mut output = Output::new(Format::Table, std::io::stdout()).styled(style, style.columns.is_some());
     output.rows(rows).await.map(|_written| ()).map_err(|failure| Error::internal(failure.to_string()))
-}
-
-/// A client of the server at `url`.
-pub(super) async fn connect_to(url: &str) -> Result<Client> {
-    Client::connect(url).await.map_err(link::own)
 }

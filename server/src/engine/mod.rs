@@ -6,10 +6,11 @@
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
-//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
+//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
+//!   `current_user`: the function
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
-//! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects, one family a file
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - [`queries`]: what runs, waits and ran; `kill`; `live_tables` shows it, `query_history` keeps it; `memory`: what one statement may take
 //! - `show`, `describe_model`: small tables about the catalog and the registry
@@ -17,6 +18,7 @@
 mod catalog;
 pub mod context;
 mod copy;
+mod current_user;
 mod describe_model;
 mod execute;
 mod features;
@@ -39,6 +41,7 @@ mod show;
 mod table_statements;
 mod train;
 mod types;
+mod user_statements;
 mod yielding;
 
 use std::path::PathBuf;
@@ -60,6 +63,7 @@ pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
 pub use crate::lake::types::{parameter_type, sql_name};
 pub use crate::lake::{DataDirectory, Holder};
+pub use crate::registry::users::{LocalSecret, Proof, Users, read_local_secret};
 pub use crate::sql::placeholder::number_placeholders;
 
 use catalog::Scope;
@@ -250,8 +254,13 @@ impl Engine {
     }
 
     /// Says in the data directory's lock where this server answers, for tools that look for it.
-    pub fn announce(&self, flight: &str, http: &str) -> Result<()> {
-        self.inner.directory.announce(flight, http)
+    pub fn announce(&self, flight: &str, http: &str, local: &str) -> Result<()> {
+        self.inner.directory.announce(flight, http, local)
+    }
+
+    /// Who may use this server.
+    pub fn users(&self) -> &Users {
+        &self.inner.users
     }
 
     /// Waits for background work (folding, checkpoints) to reach a stopping point.

@@ -20,6 +20,7 @@ use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
 use crate::lake::{DataDirectory, Lake};
 use crate::limits::{BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR};
 use crate::registry::Registry;
+use crate::registry::users::Users;
 use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
 
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     pub lake: Lake,
     /// Experiments, runs, models.
     pub registry: Registry,
+    /// Users and tokens.
+    pub users: Users,
     /// Functions, rules and limits; each statement adds its own catalog.
     pub base: SessionState,
     /// Loaded evaluators.
@@ -55,6 +58,11 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     };
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
     let registry = Registry::open(directory.path(), Arc::clone(&options.disk), lake.clone()).await?;
+    let users = {
+        let (path, temporary, disk) =
+            (directory.path().to_path_buf(), directory.temporary(), Arc::clone(&options.disk));
+        blocking(move || Users::open(&path, temporary, disk)).await?
+    };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
     let base = base_state(&options, &directory, &lake)?;
@@ -63,7 +71,19 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     let queries = Queries::new(&limits, options.metrics);
     let history = QueryHistory::open(&lake).await?;
     let models = ModelCache::new();
-    Ok(Inner { directory, lake, registry, base, models, limits, statement_bytes, queries, history, kept_sessions })
+    Ok(Inner {
+        directory,
+        lake,
+        registry,
+        users,
+        base,
+        models,
+        limits,
+        statement_bytes,
+        queries,
+        history,
+        kept_sessions,
+    })
 }
 
 /// Runs blocking work off the async threads.

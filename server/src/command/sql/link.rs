@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use limn_client::{Class as ClientClass, Client, ConnectOptions};
+use limn_client::{Client, ConnectOptions};
 
 use super::editor::read_secret;
+use crate::command::connection::{local, own};
 use crate::command::serve::Server;
-use crate::config::{ServeConfig, SqlFlags};
-use crate::engine::DataDirectory;
-use crate::{Class, Error, Result};
+use crate::config::SqlFlags;
+use crate::{Error, Result};
 
 /// A connection with what it takes to make it again.
 pub struct Link {
@@ -30,7 +30,7 @@ impl Link {
     pub async fn open(flags: &SqlFlags) -> Result<(Self, Option<Server>)> {
         let (mut options, server) = match &flags.url {
             Some(url) => (ConnectOptions::parse(url.reveal()).map_err(own)?, None),
-            None => local(flags).await?,
+            None => local(&flags.data_dir()).await?,
         };
         secure(&mut options, flags)?;
         identify(&mut options, flags)?;
@@ -121,56 +121,6 @@ impl Link {
     }
 }
 
-/// The client's error as the server's own; the classes are the same.
-pub fn own(error: limn_client::Error) -> Error {
-    let class = match error.class() {
-        ClientClass::Input => Class::Input,
-        ClientClass::NotFound => Class::NotFound,
-        ClientClass::AlreadyExists => Class::AlreadyExists,
-        ClientClass::Unauthenticated => Class::Unauthenticated,
-        ClientClass::Denied => Class::Denied,
-        ClientClass::Unsupported => Class::Unsupported,
-        ClientClass::Exhausted => Class::Exhausted,
-        ClientClass::Cancelled => Class::Cancelled,
-        ClientClass::DeadlineExceeded => Class::DeadlineExceeded,
-        ClientClass::Conflict => Class::Conflict,
-        ClientClass::Unavailable => Class::Unavailable,
-        ClientClass::Internal => Class::Internal,
-    };
-    let error_here = Error::new(class, error.message());
-    match error.hint() {
-        Some(hint) => error_here.with_hint(hint),
-        None => error_here,
-    }
-}
-
-/// The server of the data directory, which is started in process where there is none.
-async fn local(flags: &SqlFlags) -> Result<(ConnectOptions, Option<Server>)> {
-    let data_dir = flags.data_dir();
-    let (address, server) = match live_server(&data_dir)? {
-        Some(address) => (address, None),
-        None => {
-            let server = Server::start(ServeConfig::in_process(data_dir)).await?;
-            (server.flight_addr().to_string(), Some(server))
-        }
-    };
-    Ok((ConnectOptions::parse(&format!("grpc://{address}")).map_err(own)?, server))
-}
-
-/// Where the live server of a data directory answers; an error where one holds it and answers nowhere (yet).
-fn live_server(data_dir: &Path) -> Result<Option<String>> {
-    let Some(holder) = DataDirectory::holder(data_dir) else { return Ok(None) };
-    match holder.flight {
-        Some(address) => Ok(Some(address)),
-        None => Err(Error::unavailable(format!(
-            "the data directory `{}` is held by process {}, which does not serve yet",
-            data_dir.display(),
-            holder.pid
-        ))
-        .with_hint("try again in a moment")),
-    }
-}
-
 /// Certificates.
 fn secure(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
     let read = |file: &Option<std::path::PathBuf>| file.as_deref().map(read).transpose();
@@ -182,11 +132,12 @@ fn secure(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
 
 /// Credentials: what the flags say replaces what the URL says.
 fn identify(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
-    if let Some(token) = &flags.token {
-        options.token = Some(token.reveal().into());
-    }
     if let Some(user) = &flags.user {
         options.user = Some(user.clone());
+        options.token = None;
+    }
+    if let Some(token) = &flags.token {
+        options.token = Some(token.reveal().into());
     }
     if let Some(file) = &flags.password_file {
         options.password = Some(read(file)?.lines().next().unwrap_or_default().into());

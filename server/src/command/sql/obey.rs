@@ -136,8 +136,8 @@ impl Runner {
 
     async fn connection_info(&mut self) -> Result<()> {
         let client = self.link.client();
-        let info = client.server_info().await.map_err(super::link::own)?;
-        let schema = client.options_of_session().await.map_err(super::link::own)?.remove("schema");
+        let info = client.server_info().await.map_err(crate::command::connection::own)?;
+        let schema = client.options_of_session().await.map_err(crate::command::connection::own)?.remove("schema");
         let options = self.link.options();
         let user = match (&options.user, &options.token) {
             (Some(user), _) => user.as_str(),
