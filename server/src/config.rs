@@ -4,14 +4,18 @@
 //! [`FileSettings::parse`], [`ServeConfig::merge`]); only [`ServerFlags::resolve`] reads the file and resolves names.
 //! Commands see resolved settings and never the environment.
 
+mod accounts;
 mod sql;
+mod tls;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::accounts::{PasswordSource, ServerChoice, TokenAction, TokenFlags, UserAction, UserFlags};
 pub use self::sql::{Format, Hidden, SqlFlags, Terminal};
+pub use self::tls::{TlsFiles, TlsFlags};
 use crate::limits::MEMORY_POOL_BYTES_DEFAULT;
 use crate::{Error, Result, error};
 
@@ -38,6 +42,10 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run SQL: a shell, or statements from the command line, a file or standard input
     Sql(SqlFlags),
+    /// Add, list and remove users
+    User(UserFlags),
+    /// Create, list and revoke tokens
+    Token(TokenFlags),
     /// Write example data, the same bytes for the same seed
     Generate(GenerateFlags),
 }
@@ -114,7 +122,10 @@ pub struct ServerFlags {
     /// The memory of all running statements together, such as 512MiB or 8GB [default: 4GiB]
     #[arg(long, env = "LIMN_MEMORY", value_name = "BYTES")]
     pub memory: Option<String>,
-    /// Serve other machines without users and without TLS
+    /// The certificates.
+    #[command(flatten)]
+    pub tls: TlsFlags,
+    /// Serve other machines without users or without TLS
     #[arg(long, env = "LIMN_INSECURE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
     /// What to log, such as `info` or `limn_server=debug` [default: warn]
@@ -135,6 +146,10 @@ pub struct ServeConfig {
     pub ready_file: Option<PathBuf>,
     /// The memory pool, in bytes.
     pub memory_bytes: usize,
+    /// The certificates.
+    pub tls: Option<TlsFiles>,
+    /// Serve other machines without users or without TLS.
+    pub insecure: bool,
     /// What to log.
     pub log: String,
 }
@@ -147,12 +162,13 @@ pub struct FileSettings {
     http_addr: Option<String>,
     ready_file: Option<PathBuf>,
     memory: Option<String>,
+    tls: TlsFlags,
     insecure: Option<bool>,
     log: Option<String>,
 }
 
 /// The keys of a `limn.toml`.
-const KEYS: [&str; 7] = ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "insecure", "log"];
+const KEYS: [&str; 8] = ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "tls", "insecure", "log"];
 
 impl ServerFlags {
     /// Reads the file, if there is one, and resolves everything.
@@ -185,6 +201,7 @@ impl FileSettings {
                 "http_addr" => settings.http_addr = Some(string(&key, value)?),
                 "ready_file" => settings.ready_file = Some(string(&key, value)?.into()),
                 "memory" => settings.memory = Some(string_or_number(&key, value)?),
+                "tls" => settings.tls = TlsFlags::parse(&key, value)?,
                 "insecure" => settings.insecure = Some(boolean(&key, value)?),
                 "log" => settings.log = Some(string(&key, value)?),
                 _ => return Err(unknown_key(&key)),
@@ -232,7 +249,10 @@ impl ServeConfig {
     pub fn merge(flags: ServerFlags, file: FileSettings) -> Result<Self> {
         let flight_addr = address("flight-addr", flags.flight_addr.or(file.flight_addr), "127.0.0.1:50051")?;
         let http_addr = address("http-addr", flags.http_addr.or(file.http_addr), "127.0.0.1:8080")?;
-        if !flags.insecure.or(file.insecure).unwrap_or(false) {
+        let tls = flags.tls.resolve(file.tls)?;
+        let insecure = flags.insecure.or(file.insecure).unwrap_or(false);
+        // Whether there are users shows once the data directory is open.
+        if !insecure && tls.is_none() {
             refuse_exposed("flight-addr", flight_addr)?;
             refuse_exposed("http-addr", http_addr)?;
         }
@@ -246,6 +266,8 @@ impl ServeConfig {
             http_addr,
             ready_file: flags.ready_file.or(file.ready_file),
             memory_bytes,
+            tls,
+            insecure,
             log: flags.log.or(file.log).unwrap_or_else(|| "warn".into()),
         })
     }
@@ -259,6 +281,8 @@ impl ServeConfig {
             http_addr: loopback,
             ready_file: None,
             memory_bytes: MEMORY_POOL_BYTES_DEFAULT,
+            tls: None,
+            insecure: false,
             log: "warn".into(),
         }
     }
@@ -274,15 +298,13 @@ fn address(flag: &str, given: Option<String>, default: &str) -> Result<SocketAdd
     found.next().ok_or_else(|| wrong(" (the name has no address)".into()))
 }
 
-/// Without users and TLS everyone who reaches the port may do everything, so other machines must not reach it unasked.
+/// Without TLS passwords and data can be read on the way, so other machines are not served unasked.
 fn refuse_exposed(flag: &str, addr: SocketAddr) -> Result<()> {
     if addr.ip().is_loopback() {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "--{flag}: `{addr}` is reachable from other machines, and no users and no TLS are set up"
-    ))
-    .with_hint("bind to 127.0.0.1, or say `--insecure` to serve everyone who can reach the port"))
+    Err(Error::input(format!("--{flag}: `{addr}` is reachable from other machines, and no TLS is set up"))
+        .with_hint("give --tls-cert and --tls-key, bind to 127.0.0.1, or say `--insecure`"))
 }
 
 /// A number of bytes: `1048576`, `512MiB`, `8 GB`. `K`, `M`, `G`, `T` alone and with `iB` are powers of 1024, with `B`
@@ -346,7 +368,8 @@ mod tests {
 
     #[test]
     fn every_key_of_the_file_is_read() {
-        let text = "data_dir='d'\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'";
+        let text = "data_dir='d'\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'\n\
+                    [tls]\ncert='c'";
         let expected = FileSettings {
             data_dir: Some("d".into()),
             flight_addr: Some("f".into()),
@@ -355,6 +378,7 @@ mod tests {
             memory: Some("m".into()),
             insecure: Some(true),
             log: Some("l".into()),
+            tls: TlsFlags { cert: Some("c".into()), ..TlsFlags::default() },
         };
         assert_eq!(FileSettings::parse(text).unwrap(), expected);
         let table: toml::Table = text.parse().unwrap();
@@ -378,6 +402,8 @@ mod tests {
         assert!(error.message().starts_with("--flight-addr: `0.0.0.0:0` is reachable from other machines"));
         let told = flags(&["--flight-addr", "0.0.0.0:0", "--insecure"]);
         assert!(ServeConfig::merge(told, FileSettings::default()).is_ok());
+        let tls = flags(&["--flight-addr", "0.0.0.0:0", "--tls-cert", "c.pem", "--tls-key", "k.pem"]);
+        assert!(ServeConfig::merge(tls, FileSettings::default()).unwrap().tls.is_some());
         assert!(ServeConfig::merge(flags(&["--http-addr", "[::1]:0"]), FileSettings::default()).is_ok());
     }
 

@@ -4,7 +4,8 @@
 //! answers with a [`Failure`] instead of panicking, so that a test reads as a list of steps that end in `?`.
 //!
 //! # Layout
-//! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it
+//! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it;
+//!   [`bare`]: one that sends only what the test says
 //! - [`engine`]: an engine in this process on a directory of its own
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`terminal`]: a program in a pseudo-terminal
@@ -13,6 +14,7 @@
 //! - [`crash_disk`]: a disk that loses what was not synced
 //! - [`paths`]: where things lie
 
+pub mod bare;
 pub mod cells;
 pub mod crash_disk;
 pub mod engine;

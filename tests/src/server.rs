@@ -107,6 +107,11 @@ impl TestServer {
         &self.http
     }
 
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         data_dir(&self.options, self.scratch.path())

@@ -16,6 +16,7 @@ use super::open::Inner;
 use super::plan::{self, Planned};
 use super::{
     Answer, Description, Kind, copy, insert, model_statements, output, settings, show, table_statements, train,
+    user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
@@ -46,6 +47,7 @@ pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &s
             let planned = train::planned(scope, &statement).await?;
             effect(Kind::EffectWithRows, train::result_schema(), Some(&planned))
         }
+        Statement::User(statement) => Ok(user_statements::describe(&statement)),
         Statement::CreateView(_)
         | Statement::CreateSchema { .. }
         | Statement::DropRelation { .. }
@@ -152,7 +154,8 @@ async fn effect_of(
 ) -> Result<Answer> {
     ctx.check()?;
     let scope = Scope::new(inner, ctx);
-    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_)) {
+    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_) | Statement::User(_))
+    {
         no_parameters(parameters)?;
     }
     match statement {
@@ -174,6 +177,7 @@ async fn effect_of(
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,
         Statement::DropModel { target, if_exists } => model_statements::drop(inner, target, if_exists).await,
+        Statement::User(statement) => user_statements::run(&inner.users, statement, parameters).await,
         Statement::Use(schema) => settings::use_schema(inner, ctx, &schema),
         Statement::Set { name, value } => settings::set(ctx, &name, value),
         Statement::Query(_) | Statement::Explain(_) | Statement::Show(_) => {

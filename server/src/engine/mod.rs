@@ -6,14 +6,16 @@
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
-//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
+//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
+//!   `current_user`: the function
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
-//! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects, one family a file
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
 pub mod context;
 mod copy;
+mod current_user;
 mod describe_model;
 mod execute;
 mod features;
@@ -28,6 +30,7 @@ mod settings;
 mod show;
 mod table_statements;
 mod train;
+mod user_statements;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -43,6 +46,7 @@ pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
 pub use crate::lake::types::{parameter_type, sql_name};
 pub use crate::lake::{DataDirectory, Holder};
+pub use crate::registry::users::{LocalSecret, Proof, Users, read_local_secret};
 pub use crate::sql::placeholder::number_placeholders;
 
 use catalog::Scope;
@@ -179,8 +183,13 @@ impl Engine {
     }
 
     /// Says in the data directory's lock where this server answers, for tools that look for it.
-    pub fn announce(&self, flight: &str, http: &str) -> Result<()> {
-        self.inner.directory.announce(flight, http)
+    pub fn announce(&self, flight: &str, http: &str, local: &str) -> Result<()> {
+        self.inner.directory.announce(flight, http, local)
+    }
+
+    /// Who may use this server.
+    pub fn users(&self) -> &Users {
+        &self.inner.users
     }
 
     /// Waits for background work (folding, checkpoints) to reach a stopping point.

@@ -16,6 +16,7 @@ use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
 use crate::lake::{DataDirectory, Lake};
 use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
 use crate::registry::Registry;
+use crate::registry::users::Users;
 use crate::{Error, Result};
 
 /// What all statements of one engine share.
@@ -26,6 +27,8 @@ pub(super) struct Inner {
     pub lake: Lake,
     /// Experiments, runs, models.
     pub registry: Registry,
+    /// Users and tokens.
+    pub users: Users,
     /// Functions, rules and limits; each statement adds its own catalog.
     pub base: SessionState,
     /// Loaded evaluators.
@@ -39,11 +42,15 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
         blocking(move || DataDirectory::open(&path, &disk)).await?
     };
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
-    let registry = Registry::open(directory.path(), options.disk, lake.clone()).await?;
+    let registry = Registry::open(directory.path(), Arc::clone(&options.disk), lake.clone()).await?;
+    let users = {
+        let (path, temporary, disk) = (directory.path().to_path_buf(), directory.temporary(), options.disk);
+        blocking(move || Users::open(&path, temporary, disk)).await?
+    };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
     let base = base_state(options.memory_bytes, &directory, &lake)?;
-    Ok(Inner { directory, lake, registry, base, models: ModelCache::new() })
+    Ok(Inner { directory, lake, registry, users, base, models: ModelCache::new() })
 }
 
 /// Runs blocking work off the async threads.

@@ -10,7 +10,7 @@ use datafusion::catalog::TableProvider;
 use super::catalog::Scope;
 use super::output::{integers, table, texts};
 use super::plan::qualified;
-use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings};
+use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings, user_statements};
 use crate::Result;
 use crate::lake::types::sql_name;
 use crate::lake::{At, RelationKind, TableName};
@@ -25,6 +25,8 @@ pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
         Show::Schemas => table(vec![("schema_name", texts(schema_names(&scope.inner).into_iter().map(Some)))]),
         Show::Catalogs => table(vec![("catalog_name", texts([Some(CATALOG)]))]),
         Show::Models => models(scope),
+        Show::Users => user_statements::show_users(&scope.inner.users),
+        Show::Tokens => user_statements::show_tokens(&scope.inner.users),
         Show::Settings { name } => session_settings(scope, name.as_deref()),
         Show::Columns(name) => columns(scope, &qualified(&scope.schema, name)).await,
         Show::History(name) => history(scope, &qualified(&scope.schema, name)).await,

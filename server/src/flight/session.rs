@@ -1,5 +1,6 @@
 //! Which session a request belongs to: by the bearer token that a handshake gave, else by cookie, else one of its own.
 //!
+//! A session is its principal's alone: the same token or cookie from somebody else names another one.
 //! A session is kept only once it differs from a new one, so that clients without cookies and tokens (most, on a server
 //! without users) cost nothing. It knows nothing of statements.
 
@@ -10,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
-use super::auth::{self, Credentials};
+use super::auth;
+use super::gate::Identity;
 use super::handles::Handles;
 use crate::Result;
 use crate::engine::{DEFAULT_SCHEMA, Principal, Session, StatementContext};
@@ -35,6 +37,8 @@ pub struct Sessions {
 pub struct Caller {
     /// Who.
     pub principal: Principal,
+    /// Why they were let in.
+    pub identity: Identity,
     /// In which session.
     pub session: Arc<Session>,
     /// By when the answer is wanted.
@@ -50,13 +54,14 @@ impl Sessions {
         Sessions { kept: Handles::new(SESSIONS_MAX, SESSION_IDLE), stopping }
     }
 
-    /// Who sent the request with these headers.
-    pub fn caller(&self, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
-        let credentials = Credentials::from_metadata(metadata)?;
-        let key = credentials.session_token().map(str::to_string).or_else(|| cookie(metadata));
+    /// The session of a request with these headers, by somebody who was let in.
+    pub fn caller(&self, identity: Identity, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
+        let token = identity.token.clone().or_else(|| cookie(metadata));
+        let key = token.map(|token| key(&identity.principal, &token));
         let session = key.as_ref().and_then(|key| self.kept.find(key, now));
         Ok(Caller {
-            principal: Principal::anonymous(),
+            principal: identity.principal.clone(),
+            identity,
             session: session.unwrap_or_else(|| Arc::new(Session::new())),
             deadline: timeout(metadata).map(|timeout| now + timeout.saturating_sub(DEADLINE_MARGIN)),
             key,
@@ -64,22 +69,26 @@ impl Sessions {
         })
     }
 
-    /// Keeps the session of a request that changed it. A client that named none gets a token and a cookie.
-    pub fn keep<T>(&self, caller: &Caller, response: &mut Response<T>, now: Instant) -> Result<(), Status> {
+    /// Keeps the session of a request that changed it. A client that named none gets a token and a cookie, and the
+    /// caller the token.
+    pub fn keep<T>(&self, caller: &Caller, response: &mut Response<T>, now: Instant) -> Result<Option<String>, Status> {
         if is_new(&caller.session) {
-            return Ok(());
+            return Ok(None);
         }
+        let mut made = None;
         let key = match &caller.key {
             Some(key) => key.clone(),
             None => {
                 let token = auth::new_token();
                 set_cookie(response, &token)?;
                 auth::return_token(response, &token)?;
-                token
+                let key = key(&caller.principal, &token);
+                made = Some(token);
+                key
             }
         };
         self.kept.insert_evicting(key, Arc::clone(&caller.session), now);
-        Ok(())
+        Ok(made)
     }
 
     /// Forgets the session of a request; `false` where it has none that is kept.
@@ -102,6 +111,11 @@ impl Caller {
         ctx.cancel = self.stopping.child_token();
         ctx
     }
+}
+
+/// What a session is kept under.
+fn key(principal: &Principal, token: &str) -> String {
+    auth::hash(&[&principal.0, token])
 }
 
 fn is_new(session: &Session) -> bool {
@@ -156,37 +170,43 @@ mod tests {
         map
     }
 
+    /// The caller on an open server.
+    fn caller(sessions: &Sessions, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
+        let credentials = auth::Credentials::from_metadata(metadata)?;
+        sessions.caller(Identity::anonymous(&credentials), metadata, now)
+    }
+
     #[test]
     fn a_changed_session_comes_back_by_token_and_by_cookie() {
         let sessions = Sessions::new(CancellationToken::new());
         let now = Instant::now();
-        let first = sessions.caller(&metadata(&[]), now).unwrap();
+        let first = caller(&sessions, &metadata(&[]), now).unwrap();
         first.session.set_schema("sales");
         let mut response = Response::new(());
         sessions.keep(&first, &mut response, now).unwrap();
 
         let bearer = response.metadata().get("authorization").unwrap().to_str().unwrap().to_string();
-        let again = sessions.caller(&metadata(&[("authorization", &bearer)]), now).unwrap();
+        let again = caller(&sessions, &metadata(&[("authorization", &bearer)]), now).unwrap();
         assert_eq!(again.session.schema(), "sales");
 
         let set_cookie = response.metadata().get("set-cookie").unwrap().to_str().unwrap();
         let pair = set_cookie.split(';').next().unwrap();
         let (name, value) = pair.split_once('=').unwrap();
         for cookie in [pair.to_string(), format!("$Version=1; {name}=\"{value}\";$Path=/; other=1")] {
-            let again = sessions.caller(&metadata(&[("cookie", &cookie)]), now).unwrap();
+            let again = caller(&sessions, &metadata(&[("cookie", &cookie)]), now).unwrap();
             assert_eq!(again.session.schema(), "sales", "{cookie}");
         }
         assert!(sessions.close(&again));
         assert!(!sessions.close(&again));
         sessions.keep(&again, &mut Response::new(()), now).unwrap();
-        let after = sessions.caller(&metadata(&[("authorization", &bearer)]), now).unwrap();
+        let after = caller(&sessions, &metadata(&[("authorization", &bearer)]), now).unwrap();
         assert_eq!(after.session.schema(), DEFAULT_SCHEMA);
     }
 
     #[test]
     fn stopping_the_server_cancels_every_statement_and_no_statement_another() {
         let stopping = CancellationToken::new();
-        let caller = Sessions::new(stopping.clone()).caller(&metadata(&[]), Instant::now()).unwrap();
+        let caller = caller(&Sessions::new(stopping.clone()), &metadata(&[]), Instant::now()).unwrap();
         let (first, second) = (caller.statement(), caller.statement());
         first.cancel.cancel();
         assert!(!second.cancel.is_cancelled());
@@ -198,7 +218,7 @@ mod tests {
     fn an_unchanged_session_is_not_kept() {
         let sessions = Sessions::new(CancellationToken::new());
         let now = Instant::now();
-        let caller = sessions.caller(&metadata(&[]), now).unwrap();
+        let caller = caller(&sessions, &metadata(&[]), now).unwrap();
         let mut response = Response::new(());
         sessions.keep(&caller, &mut response, now).unwrap();
         assert!(response.metadata().is_empty());
@@ -209,10 +229,10 @@ mod tests {
         let sessions = Sessions::new(CancellationToken::new());
         let now = Instant::now();
         let headers = metadata(&[("authorization", "Bearer company-token")]);
-        let first = sessions.caller(&headers, now).unwrap();
+        let first = caller(&sessions, &headers, now).unwrap();
         first.session.set_schema("sales");
         sessions.keep(&first, &mut Response::new(()), now).unwrap();
-        assert_eq!(sessions.caller(&headers, now).unwrap().session.schema(), DEFAULT_SCHEMA);
+        assert_eq!(caller(&sessions, &headers, now).unwrap().session.schema(), DEFAULT_SCHEMA);
     }
 
     #[test]

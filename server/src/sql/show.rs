@@ -26,6 +26,10 @@ pub enum Show {
     Catalogs,
     /// `SHOW MODELS`.
     Models,
+    /// `SHOW USERS`.
+    Users,
+    /// `SHOW TOKENS`.
+    Tokens,
     /// `SHOW setting`, `SHOW ALL`.
     Settings {
         /// One setting, or all.
@@ -67,6 +71,8 @@ pub fn show(mut cursor: Cursor<'_>) -> Result<Statement> {
         "SCHEMAS" | "DATABASES" => take(&mut cursor, &what, Show::Schemas),
         "CATALOGS" => take(&mut cursor, &what, Show::Catalogs),
         "MODELS" => take(&mut cursor, &what, Show::Models),
+        "USERS" => take(&mut cursor, &what, Show::Users),
+        "TOKENS" => take(&mut cursor, &what, Show::Tokens),
         "COLUMNS" => {
             cursor.words(&["COLUMNS"]);
             if !cursor.words(&["IN"]) {
