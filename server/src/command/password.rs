@@ -14,10 +14,11 @@ pub fn ask(prompt: &str) -> Result<String> {
         return Err(Error::input("expected a password, and there is no terminal to ask on")
             .with_hint("write it to standard input with --password-stdin, or use a token"));
     }
+    // Hidden before it is asked for, so that not even the quickest hands are seen.
+    let hidden = Hidden::begin();
     eprint!("{prompt}");
     // What is asked goes out before the answer is waited for; where it cannot, the person sees nothing and may still type.
     let _ = std::io::stderr().flush();
-    let hidden = Hidden::begin();
     let line = read_line(std::io::stdin().lock());
     drop(hidden);
     eprintln!();
