@@ -8,8 +8,10 @@
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
 //! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
 //!   `current_user`: the function
+//! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects, one family a file
+//! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -20,17 +22,21 @@ mod describe_model;
 mod execute;
 mod features;
 mod insert;
+mod insert_rows;
 mod model_statements;
 mod models;
 mod open;
 mod output;
+mod parameters;
 mod plan;
 pub mod session;
 mod settings;
 mod show;
 mod table_statements;
 mod train;
+mod types;
 mod user_statements;
+mod yielding;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -140,6 +146,12 @@ impl Engine {
     /// Dropping the future stops the statement until its commit begins; from there it completes.
     pub async fn execute(&self, ctx: &StatementContext, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
         execute::execute(&self.inner, ctx, sql, parameters).await
+    }
+
+    /// Runs an `INSERT` of one row of `VALUES` for all rows of parameters, in one commit. The columns of `rows` are the
+    /// parameters in order. `None`, and nothing has happened, where the statement is another one.
+    pub async fn insert_rows(&self, ctx: &StatementContext, sql: &str, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+        execute::insert_rows(&self.inner, ctx, sql, rows).await
     }
 
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.

@@ -5,7 +5,8 @@
 //! # Layout
 //! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
-//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, `stream` to where
+//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, on the
+//!   threads of `compute`, `stream` to where
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
 //! - `catalogs`, `schemas`, `tables`, `table_types`, `keys`, `type_info`, `sql_info`: metadata; `columns` names types
 //! - `gate`, `auth`, `certificate`: who is let in
@@ -17,6 +18,7 @@ mod cancel;
 mod catalogs;
 mod certificate;
 mod columns;
+mod compute;
 mod dispatch;
 mod execution;
 mod gate;

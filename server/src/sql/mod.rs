@@ -11,11 +11,13 @@
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`
+//! - [`overflow`]: integer arithmetic that fails instead of wrapping
 //! - [`redact()`]: a text without its secrets
 
 pub mod copy;
 pub mod dialect;
 pub mod model;
+pub mod overflow;
 pub mod placeholder;
 mod redact;
 pub mod refuse;
