@@ -56,6 +56,7 @@ pub async fn run(flags: SqlFlags) -> Result<ExitCode> {
         settings: Settings { format: flags.format, expanded: Expanded::Auto, timing: interactive, pager: is_terminal },
         target: Target::Standard,
         last: None,
+        took: None,
         interactive,
         terminal: Terminal::from_environment(),
         dimensions: if is_terminal { editor::terminal_dimensions() } else { None },
