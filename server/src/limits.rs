@@ -119,6 +119,8 @@ pub const SHELL_COMPLETION_TIMEOUT: Duration = Duration::from_millis(700);
 pub const SHELL_COMPLETION_TABLES_MAX: usize = 1_000;
 /// How long a statement runs before the shell says how far it is.
 pub const SHELL_PROGRESS_AFTER: Duration = Duration::from_millis(400);
+/// How long the shell waits, when it ends, for the server to close its session.
+pub const SHELL_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Files that may include each other by `\i`.
 pub const SHELL_INCLUDES_MAX: usize = 16;
 

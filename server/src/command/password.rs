@@ -14,7 +14,15 @@ pub fn ask(prompt: &str) -> Result<String> {
         return Err(Error::input("expected a password, and there is no terminal to ask on")
             .with_hint("write it to standard input with --password-stdin, or use a token"));
     }
-    read_secret(prompt)
+    // Hidden before it is asked for, so that not even the quickest hands are seen.
+    let hidden = Hidden::begin();
+    eprint!("{prompt}");
+    // What is asked goes out before the answer is waited for; where it cannot, the person sees nothing and may still type.
+    let _ = std::io::stderr().flush();
+    let line = read_line(std::io::stdin().lock());
+    drop(hidden);
+    eprintln!();
+    line
 }
 
 /// Asks twice, for a new password.

@@ -5,20 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use limn_client::{Client, ConnectOptions};
 
-use super::editor::read_secret;
-use crate::command::connection::{local, own};
+use crate::command::connection::{live_server, local_options, own};
+use crate::command::password;
 use crate::command::serve::Server;
-use crate::config::SqlFlags;
+use crate::config::{ServeConfig, SqlFlags};
 use crate::{Error, Result};
 
 /// A connection with what it takes to make it again.
 pub struct Link {
     options: ConnectOptions,
     client: Client,
+    /// The data directory whose server was joined with its own secret, which each of its servers makes anew.
+    data_dir: Option<PathBuf>,
     /// The session's settings after the last statement that may have changed them.
     settings: BTreeMap<String, String>,
     /// Whether a setting differs from a new session's, so that a new session would be noticed only by its answers.
@@ -34,7 +36,8 @@ impl Link {
         };
         secure(&mut options, flags)?;
         identify(&mut options, flags)?;
-        match Link::to(options).await {
+        let by_secret = flags.url.is_none() && flags.user.is_none() && flags.token.is_none();
+        match Link::to(options, by_secret.then(|| flags.data_dir())).await {
             Ok(link) => Ok((link, server)),
             Err(error) => {
                 if let Some(server) = server {
@@ -45,9 +48,9 @@ impl Link {
         }
     }
 
-    async fn to(options: ConnectOptions) -> Result<Self> {
+    async fn to(options: ConnectOptions, data_dir: Option<PathBuf>) -> Result<Self> {
         let client = Client::connect_with(&options).await.map_err(own)?;
-        Ok(Link { options, client, settings: BTreeMap::new(), changed: false })
+        Ok(Link { options, client, data_dir, settings: BTreeMap::new(), changed: false })
     }
 
     /// The client.
@@ -67,6 +70,13 @@ impl Link {
 
     /// Connects again, and sets the session's settings as they were.
     pub async fn again(&mut self) -> Result<()> {
+        if let Some(data_dir) = &self.data_dir {
+            let Some(address) = live_server(data_dir)? else {
+                let text = format!("no server holds the data directory `{}`", data_dir.display());
+                return Err(Error::unavailable(text).with_hint("start one with `limn serve`"));
+            };
+            self.options = local_options(&address, data_dir)?;
+        }
         self.client = Client::connect_with(&self.options).await.map_err(own)?;
         self.restore().await
     }
@@ -80,10 +90,10 @@ impl Link {
             options.client_certificate_pem = self.options.client_certificate_pem.clone();
             options.client_key_pem = self.options.client_key_pem.clone();
         }
-        if options.user.is_some() && options.password.is_none() && std::io::stdin().is_terminal() {
-            options.password = Some(read_secret("password: ")?.into());
+        if let (Some(user), None) = (&options.user, &options.password) {
+            options.password = Some(ask(user)?.into());
         }
-        *self = Link::to(options).await?;
+        *self = Link::to(options, None).await?;
         Ok(())
     }
 
@@ -121,9 +131,27 @@ impl Link {
     }
 }
 
+/// The server of the data directory, which is started in process where there is none.
+async fn local(flags: &SqlFlags) -> Result<(ConnectOptions, Option<Server>)> {
+    let data_dir = flags.data_dir();
+    let (address, server) = match live_server(&data_dir)? {
+        Some(address) => (address, None),
+        None => {
+            let server = Server::start(ServeConfig::in_process(data_dir.clone())).await?;
+            (server.local_addr().to_string(), Some(server))
+        }
+    };
+    let mut options = local_options(&address, &data_dir)?;
+    // The secret of the data directory stands back where somebody says who they are.
+    if flags.user.is_some() || flags.token.is_some() {
+        options.token = None;
+    }
+    Ok((options, server))
+}
+
 /// Certificates.
 fn secure(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
-    let read = |file: &Option<std::path::PathBuf>| file.as_deref().map(read).transpose();
+    let read = |file: &Option<PathBuf>| file.as_deref().map(read).transpose();
     options.ca_pem = read(&flags.ca_file)?;
     options.client_certificate_pem = read(&flags.cert)?;
     options.client_key_pem = read(&flags.key)?.map(Into::into);
@@ -144,16 +172,18 @@ fn identify(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
     } else if let (Some(_), None, Some(password)) = (&options.user, &options.password, SqlFlags::password()) {
         options.password = Some(password.reveal().into());
     }
-    if options.user.is_none() || options.password.is_some() || options.token.is_some() {
-        return Ok(());
-    }
+    let (Some(user), None, None) = (&options.user, &options.password, &options.token) else { return Ok(()) };
     if !std::io::stdin().is_terminal() {
         return Err(
             Error::input("expected a password for the user").with_hint("give --password-file, or set LIMN_PASSWORD")
         );
     }
-    options.password = Some(read_secret("password: ")?.into());
+    options.password = Some(ask(user)?.into());
     Ok(())
+}
+
+fn ask(user: &str) -> Result<String> {
+    tokio::task::block_in_place(|| password::ask(&format!("password of {user}: ")))
 }
 
 fn read(file: &Path) -> Result<String> {
