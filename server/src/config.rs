@@ -4,11 +4,14 @@
 //! [`FileSettings::parse`], [`ServeConfig::merge`]); only [`ServerFlags::resolve`] reads the file and resolves names.
 //! Commands see resolved settings and never the environment.
 
+mod sql;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+pub use self::sql::{Format, Hidden, SqlFlags, Terminal};
 use crate::limits::MEMORY_POOL_BYTES_DEFAULT;
 use crate::{Error, Result, error};
 
@@ -117,42 +120,6 @@ pub struct ServerFlags {
     /// What to log, such as `info` or `limn_server=debug` [default: warn]
     #[arg(long, env = "LIMN_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-}
-
-/// `limn sql`.
-#[derive(Debug, Args)]
-pub struct SqlFlags {
-    /// The server, such as grpc://localhost:50051 [default: the server of the data directory, or one in process]
-    #[arg(long, env = "LIMN_URL")]
-    pub url: Option<String>,
-    /// The data directory whose server is joined, or that a server in process opens [default: ./limn-data]
-    #[arg(long, env = "LIMN_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Run these statements and stop
-    #[arg(short = 'c', value_name = "SQL", conflicts_with = "file")]
-    pub command: Option<String>,
-    /// Run the statements of this file and stop; `-` is standard input
-    #[arg(short = 'f', value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Where the shell keeps what was typed [default: ~/.limn_history]
-    #[arg(long, env = "LIMN_HISTORY", value_name = "FILE")]
-    pub history: Option<PathBuf>,
-    /// How results are written
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-}
-
-/// How `limn sql` writes results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table for people
-    Table,
-    /// CSV with a header line
-    Csv,
-    /// One JSON object a line
-    Json,
-    /// An Arrow IPC stream for each statement that has rows
-    Arrow,
 }
 
 /// The settings of a server, resolved.
@@ -297,19 +264,6 @@ impl ServeConfig {
     }
 }
 
-impl SqlFlags {
-    /// The data directory that `--data-dir` or the default names.
-    pub fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into())
-    }
-
-    /// The file of the shell's history.
-    pub fn history(&self) -> PathBuf {
-        let home = || std::env::home_dir().unwrap_or_default();
-        self.history.clone().unwrap_or_else(|| home().join(".limn_history"))
-    }
-}
-
 fn address(flag: &str, given: Option<String>, default: &str) -> Result<SocketAddr> {
     let text = given.as_deref().unwrap_or(default);
     let wrong = |why: String| {
@@ -449,12 +403,5 @@ mod tests {
         for text in ["", "0", "MiB", "1.5GiB", "-1", "12 parsecs", "99999999999TiB", "１"] {
             assert_eq!(bytes("memory", text).unwrap_err().class(), Class::Input, "{text}");
         }
-    }
-
-    #[test]
-    fn sql_takes_one_source_of_statements() {
-        assert!(Cli::try_parse_from(["limn", "sql", "-c", "SELECT 1", "--format", "csv"]).is_ok());
-        assert!(Cli::try_parse_from(["limn", "sql", "-c", "SELECT 1", "-f", "x.sql"]).is_err());
-        assert!(Cli::try_parse_from(["limn", "sql", "--format", "xml"]).is_err());
     }
 }

@@ -68,6 +68,18 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Rows of one table that the shell draws at once; a longer result comes in several.
 pub const SHELL_PAGE_ROWS: usize = 1_000;
+/// Rows that the shell shows vertically by itself where a table of them would be cut.
+pub const SHELL_TURNED_ROWS_MAX: usize = 3;
+/// Lines of the shell's history.
+pub const SHELL_HISTORY_ENTRIES: usize = 10_000;
+/// How long a completion waits for the columns of a table.
+pub const SHELL_COMPLETION_TIMEOUT: Duration = Duration::from_millis(700);
+/// Tables whose columns the shell remembers for completion.
+pub const SHELL_COMPLETION_TABLES_MAX: usize = 1_000;
+/// How long a statement runs before the shell says how far it is.
+pub const SHELL_PROGRESS_AFTER: Duration = Duration::from_millis(400);
+/// Files that may include each other by `\i`.
+pub const SHELL_INCLUDES_MAX: usize = 16;
 
 // --- lake ---------------------------------------------------------------------------------------------------------
 

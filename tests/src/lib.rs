@@ -7,6 +7,7 @@
 //! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it
 //! - [`engine`]: an engine in this process on a directory of its own
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
+//! - [`terminal`]: a program in a pseudo-terminal
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
 //! - [`tidy`]: the style gate
 //! - [`crash_disk`]: a disk that loses what was not synced
@@ -21,6 +22,7 @@ pub mod paths;
 pub mod python;
 pub mod server;
 pub mod slt;
+pub mod terminal;
 pub mod tidy;
 mod tool;
 pub mod wire;

@@ -26,6 +26,8 @@ pub struct ServerOptions {
     pub data_dir: Option<PathBuf>,
     /// The directory in which the server runs; relative paths in SQL are from there. `tests/` if not set.
     pub working_dir: Option<PathBuf>,
+    /// Where Flight SQL is served; a free port of the loopback if not set.
+    pub flight_addr: Option<String>,
     /// More arguments after `serve`.
     pub arguments: Vec<String>,
     /// More environment.
@@ -77,6 +79,12 @@ impl TestServer {
         let (child, started) = spawn(&self.options, self.scratch.path(), self.starts)?;
         self.child = child;
         self.wait_ready(started)
+    }
+
+    /// Starts the server again at an address where it was, as a service that is restarted.
+    pub fn restart_on(&mut self, flight_addr: &str) -> Outcome {
+        self.options.flight_addr = Some(flight_addr.to_string());
+        self.restart()
     }
 
     /// The Flight SQL address as clients of Arrow write it.
@@ -218,7 +226,8 @@ fn spawn(options: &ServerOptions, scratch: &Path, start: u32) -> Outcome<(Child,
         .arg("serve")
         .arg("--data-dir")
         .arg(data_dir(options, scratch))
-        .args(["--flight-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+        .args(["--flight-addr", options.flight_addr.as_deref().unwrap_or("127.0.0.1:0")])
+        .args(["--http-addr", "127.0.0.1:0"])
         .arg("--ready-file")
         .arg(ready_path(scratch, start))
         .args(&options.arguments)

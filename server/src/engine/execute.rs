@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use tokio_util::sync::CancellationToken;
@@ -130,15 +131,33 @@ async fn run_effect(
     parameters: &[ScalarValue],
     statement: Statement,
 ) -> Result<Answer> {
-    let task = {
-        let (inner, ctx, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
-        tokio::spawn(async move { effect_of(&inner, &ctx, &sql, &parameters, statement).await })
-    };
+    let (inner, own, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
+    in_a_task(ctx, async move { effect_of(&inner, &own, &sql, &parameters, statement).await }).await
+}
+
+/// Runs an `INSERT` for all rows of parameters at once; `None` for every other statement.
+pub(super) async fn insert_rows(
+    inner: &Arc<Inner>,
+    ctx: &StatementContext,
+    sql: &str,
+    rows: &[RecordBatch],
+) -> Result<Option<Answer>> {
+    let Statement::Insert(statement) = parse(sql)? else { return Ok(None) };
+    ctx.check()?;
+    let (scope, rows) = (Scope::new(inner, ctx), rows.to_vec());
+    in_a_task(ctx, async move { insert::run_rows(scope, *statement, &rows).await }).await
+}
+
+/// Runs an effect so that it outlives whoever waits for it, once it has begun to commit.
+async fn in_a_task<T: Send + 'static>(
+    ctx: &StatementContext,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     let mut guard = StopOnDrop(Some(ctx.cancel.clone()));
-    let answer = task.await;
+    let done = tokio::spawn(work).await;
     guard.0 = None;
-    match answer {
-        Ok(answer) => answer,
+    match done {
+        Ok(done) => done,
         Err(error) => Err(Error::internal(format!("the statement's task failed: {error}"))),
     }
 }

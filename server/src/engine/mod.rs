@@ -7,6 +7,7 @@
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
 //! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
+//! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
@@ -19,6 +20,7 @@ mod describe_model;
 mod execute;
 mod features;
 mod insert;
+mod insert_rows;
 mod model_statements;
 mod models;
 mod open;
@@ -31,6 +33,7 @@ mod show;
 mod table_statements;
 mod train;
 mod types;
+mod yielding;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -139,6 +142,12 @@ impl Engine {
     /// Dropping the future stops the statement until its commit begins; from there it completes.
     pub async fn execute(&self, ctx: &StatementContext, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
         execute::execute(&self.inner, ctx, sql, parameters).await
+    }
+
+    /// Runs an `INSERT` of one row of `VALUES` for all rows of parameters, in one commit. The columns of `rows` are the
+    /// parameters in order. `None`, and nothing has happened, where the statement is another one.
+    pub async fn insert_rows(&self, ctx: &StatementContext, sql: &str, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+        execute::insert_rows(&self.inner, ctx, sql, rows).await
     }
 
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.

@@ -13,10 +13,12 @@ use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
 use super::types::Types;
+use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
 use crate::lake::{DataDirectory, Lake};
 use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
 use crate::registry::Registry;
+use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
 
 /// What all statements of one engine share.
@@ -77,6 +79,12 @@ fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Re
         // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
-    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
-    Ok(builder.with_default_features().with_type_planner(Arc::new(Types)).build())
+    Ok(SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_type_planner(Arc::new(Types))
+        .with_analyzer_rule(Arc::new(CheckedIntegers))
+        .with_physical_optimizer_rule(Arc::new(Yielding))
+        .build())
 }

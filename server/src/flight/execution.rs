@@ -15,6 +15,7 @@ use std::time::Instant;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use super::compute;
 use crate::engine::{Kind, StatementContext};
 use crate::telemetry::{Metrics, Running, StatementKind};
 use crate::{Class, Error, Result};
@@ -34,7 +35,7 @@ pub async fn change<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let gone = ctx.cancel.clone().drop_guard();
-    let done = tokio::spawn(catch(work)).await;
+    let done = compute::spawn(catch(work)).await;
     gone.disarm();
     done.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")))
 }

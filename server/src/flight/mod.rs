@@ -5,7 +5,8 @@
 //! # Layout
 //! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
-//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, `stream` to where
+//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, on the
+//!   threads of `compute`, `stream` to where
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
 //! - `catalogs`, `schemas`, `tables`, `table_types`, `keys`, `type_info`, `sql_info`: metadata; `columns` names types
 //! - `auth`, `session`, `session_options`, `handles`: who asks, in which session
@@ -15,6 +16,7 @@ mod auth;
 mod cancel;
 mod catalogs;
 mod columns;
+mod compute;
 mod dispatch;
 mod execution;
 mod handles;

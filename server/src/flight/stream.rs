@@ -19,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::DropGuard;
 use tonic::Status;
 
+use super::compute;
 use super::execution::{self, Statement};
 use super::status::to_status;
 use crate::engine::{BatchStream, StatementContext};
@@ -31,7 +32,7 @@ pub type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + 
 /// The messages of a running statement.
 pub fn running(ctx: StatementContext, statement: Statement, schema: SchemaRef, batches: BatchStream) -> FlightStream {
     let (sender, receiver) = mpsc::channel(WIRE_BATCHES_BUFFERED);
-    tokio::spawn(pump(ctx.clone(), statement, batches, sender));
+    compute::spawn(pump(ctx.clone(), statement, batches, sender));
     let query_id = ctx.query_id.clone();
     let results = ReceiverStream::new(receiver).map_err(move |error| FlightError::from(to_status(&error, &query_id)));
     Box::pin(UntilDropped { messages: encode(schema, results), _cancel: ctx.cancel.drop_guard() })

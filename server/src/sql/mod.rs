@@ -11,10 +11,12 @@
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`
+//! - [`overflow`]: integer arithmetic that fails instead of wrapping
 
 pub mod copy;
 pub mod dialect;
 pub mod model;
+pub mod overflow;
 pub mod placeholder;
 pub mod refuse;
 pub mod scan;

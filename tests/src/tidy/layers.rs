@@ -39,7 +39,7 @@ const LIBRARIES: [(&str, &[&str]); 14] = [
     ("sqlparser", &["server/src/sql/", "server/src/engine/", "server/src/lake/types/"]),
     ("limn_client", &["server/src/command/", "clients/", "kernel/", "tests/"]),
     ("limn_server", &["server/src/main.rs", "tests/", "bench/"]),
-    ("clap", &["server/src/config.rs", "server/src/main.rs", "kernel/", "tests/src/bin/"]),
+    ("clap", &["server/src/config", "server/src/main.rs", "kernel/", "tests/src/bin/"]),
     ("tokio", &["server/", "clients/", "kernel/", "tests/", "examples/"]),
     ("object_store", &["server/src/lake/", "tests/"]),
     ("linfa", &["sql-udfs/src/train/"]),
