@@ -172,3 +172,77 @@ fn argument_types(call: &ScalarFunction, schema: &DFSchema) -> Option<Vec<DataTy
     let wanted = fields_with_udf(&given?, call.func.as_ref()).ok()?;
     Some(wanted.iter().map(|field| field.data_type().clone()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use arrow::datatypes::TimeUnit;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    async fn plan(sql: &str) -> LogicalPlan {
+        let ctx = SessionContext::new();
+        let create = "CREATE VIEW t AS SELECT * FROM (VALUES (1, 1.5, 'a'), (2, 2.5, 'b')) AS v(n, x, s)";
+        ctx.sql(create).await.unwrap();
+        ctx.state().create_logical_plan(sql).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_place_says_which_type_a_parameter_has() {
+        use DataType::{Boolean, Date32, Float64, Int32, Int64, Utf8};
+        let cases: [(&str, Vec<Option<DataType>>); 13] = [
+            ("SELECT $1", vec![None]),
+            ("SELECT n FROM t WHERE n = $1 AND s LIKE $2", vec![Some(Int64), Some(Utf8)]),
+            (
+                "SELECT n FROM t WHERE n IN ($1, $2) AND x BETWEEN $3 AND 5",
+                vec![Some(Int64), Some(Int64), Some(Float64)],
+            ),
+            ("SELECT n FROM t LIMIT $1 OFFSET $2", vec![Some(Int64), Some(Int64)]),
+            ("SELECT n FROM (SELECT n FROM t LIMIT $1) AS u", vec![Some(Int64)]),
+            ("SELECT CAST($1 AS DATE), TRY_CAST($2 AS INT)", vec![Some(Date32), Some(Int32)]),
+            ("SELECT substr(s, $1, $2) FROM t", vec![Some(Int64), Some(Int64)]),
+            ("SELECT $1 + $2, -$3", vec![Some(Float64), Some(Float64), Some(Float64)]),
+            ("SELECT 1 + $1", vec![Some(Int64)]),
+            // What a column says counts more than what a function would take, and once is enough.
+            ("SELECT abs($1) FROM t WHERE n = $1", vec![Some(Int64)]),
+            ("SELECT n FROM t WHERE n = $1 AND $1 IS NOT NULL", vec![Some(Int64)]),
+            // The second of two types is reached by a cast.
+            ("SELECT n FROM t WHERE n = $1 OR x = $1", vec![Some(Int64)]),
+            ("SELECT n FROM t WHERE (n > $2) = $1", vec![Some(Boolean), Some(Int64)]),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(types(&plan(sql).await).unwrap(), expected, "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn values_are_cast_to_the_type_of_their_place() {
+        let plan = plan("SELECT n + $1 AS m FROM t WHERE x > $2 LIMIT $3").await;
+        let values = [ScalarValue::from("5"), ScalarValue::Int8(Some(2)), ScalarValue::Int32(Some(1))];
+        let ctx = SessionContext::new();
+        let bound = bound(plan, &values).unwrap();
+        let batches = ctx.execute_logical_plan(bound).await.unwrap().collect().await.unwrap();
+        let rows: Vec<_> = batches.iter().filter(|batch| batch.num_rows() > 0).collect();
+        assert_eq!(rows.len(), 1);
+        let expected = Int64Array::from(vec![7]);
+        assert_eq!(rows[0].column(0).as_any().downcast_ref::<Int64Array>(), Some(&expected));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_says_so() {
+        let comparison = plan("SELECT n FROM t WHERE n = $1").await;
+        let error = bound(comparison.clone(), &[ScalarValue::from("many")]).unwrap_err();
+        assert_eq!(error.message(), "expected BIGINT for the parameter `$1`, found `many`");
+        assert_eq!(bound(comparison, &[]).unwrap_err().message(), "expected 1 bound parameters, found 0");
+        assert!(types(&plan("SELECT $name").await).unwrap_err().message().contains("`$name`"));
+    }
+
+    #[tokio::test]
+    async fn a_description_needs_no_values() {
+        let described = described(plan("SELECT CAST($1 AS TIMESTAMP) AS at, $2 AS text").await).unwrap();
+        let schema = described.schema();
+        assert!(matches!(schema.field(0).data_type(), DataType::Timestamp(TimeUnit::Nanosecond, None)));
+        assert_eq!(schema.field(1).data_type(), &DataType::Utf8);
+    }
+}
