@@ -191,7 +191,8 @@ async fn run_at_once(
     binding: &Binding,
 ) -> Result<Option<Finished>> {
     let Some(rows) = binding.several() else { return Ok(None) };
-    let (engine, own, sql, rows) = (engine.clone(), ctx.clone(), sql.to_string(), rows.to_vec());
+    let own = StatementContext { snapshots: Snapshots::default(), ..ctx.clone() };
+    let (engine, sql, rows) = (engine.clone(), sql.to_string(), rows.to_vec());
     execution::change(ctx, async move {
         let Some(answer) = engine.insert_rows(&own, &sql, &rows).await? else { return Ok(None) };
         let Answer { schema, batches, affected } = answer;
