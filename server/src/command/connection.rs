@@ -69,7 +69,7 @@ pub fn local_options(address: &str, data_dir: &Path) -> Result<ConnectOptions> {
 
 /// Where the live server of a data directory answers this machine's tools; an error where one holds it and answers
 /// nowhere (yet).
-fn live_server(data_dir: &Path) -> Result<Option<String>> {
+pub fn live_server(data_dir: &Path) -> Result<Option<String>> {
     let Some(holder) = DataDirectory::holder(data_dir) else { return Ok(None) };
     match holder.local.or(holder.flight) {
         Some(address) => Ok(Some(address)),

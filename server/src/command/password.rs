@@ -2,13 +2,13 @@
 //!
 //! It knows nothing of what a password must be like.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Write};
+use std::process::{Command, Stdio};
 
-use super::sql::read_secret;
 use crate::limits::PASSWORD_BYTES_MAX;
 use crate::{Error, Result};
 
-/// Asks on the terminal, which does not show what is typed; an error where there is none.
+/// Asks on the terminal, which does not show what is typed.
 pub fn ask(prompt: &str) -> Result<String> {
     if !std::io::stdin().is_terminal() {
         return Err(Error::input("expected a password, and there is no terminal to ask on")
@@ -50,6 +50,27 @@ fn read_line(input: impl BufRead) -> Result<String> {
         true => Err(Error::input("expected a password, found an empty line")),
         false => Ok(line),
     }
+}
+
+/// The terminal shows nothing while this lives.
+struct Hidden;
+
+impl Hidden {
+    fn begin() -> Self {
+        stty("-echo");
+        Hidden
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        stty("echo");
+    }
+}
+
+/// The standard tool for terminals; where it is missing, the password is seen by whoever typed it.
+fn stty(setting: &str) {
+    let _ = Command::new("stty").arg(setting).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 #[cfg(test)]

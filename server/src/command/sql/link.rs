@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use limn_client::{Client, ConnectOptions};
 
-use crate::command::connection::{live_server, local_options, own};
+use crate::command::connection::{live_server, local, local_options, own};
 use crate::command::password;
 use crate::command::serve::Server;
-use crate::config::{ServeConfig, SqlFlags};
+use crate::config::SqlFlags;
 use crate::{Error, Result};
 
 /// A connection with what it takes to make it again.
@@ -129,24 +129,6 @@ impl Link {
         }
         Ok(())
     }
-}
-
-/// The server of the data directory, which is started in process where there is none.
-async fn local(flags: &SqlFlags) -> Result<(ConnectOptions, Option<Server>)> {
-    let data_dir = flags.data_dir();
-    let (address, server) = match live_server(&data_dir)? {
-        Some(address) => (address, None),
-        None => {
-            let server = Server::start(ServeConfig::in_process(data_dir.clone())).await?;
-            (server.local_addr().to_string(), Some(server))
-        }
-    };
-    let mut options = local_options(&address, &data_dir)?;
-    // The secret of the data directory stands back where somebody says who they are.
-    if flags.user.is_some() || flags.token.is_some() {
-        options.token = None;
-    }
-    Ok((options, server))
 }
 
 /// Certificates.
