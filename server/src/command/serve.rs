@@ -31,6 +31,7 @@ pub struct Server {
     drain_timeout: Duration,
     draining: CancellationToken,
     closing: CancellationToken,
+    closing_http: CancellationToken,
     flight: JoinHandle<Result<()>>,
     http: JoinHandle<Result<()>>,
 }
@@ -55,9 +56,10 @@ impl Server {
             metrics: metrics.clone(),
         })
         .await?;
-        let (draining, closing) = (CancellationToken::new(), CancellationToken::new());
+        let (draining, closing, closing_http) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let flight = flight::serve(flight_listener, engine.clone(), draining.clone(), closing.clone());
-        let http = http::serve(http_listener, HttpState { metrics, draining: draining.clone() }, closing.clone());
+        let http = http::serve(http_listener, HttpState { metrics, draining: draining.clone() }, closing_http.clone());
         let server = Server {
             flight_addr,
             http_addr,
@@ -66,6 +68,7 @@ impl Server {
             drain_timeout,
             draining,
             closing,
+            closing_http,
             flight: tokio::spawn(flight),
             http: tokio::spawn(http),
         };
@@ -92,11 +95,13 @@ impl Server {
     pub async fn stop(self) -> Result<()> {
         self.draining.cancel();
         let queries = self.engine.queries();
-        // Both listeners stay until nothing runs: new calls are told why they are refused, and the drain can be watched.
+        // New calls are told why they are refused until nothing runs, and the drain can be watched to its end.
         let mut all = std::pin::pin!(async {
             queries.idle().await;
             self.closing.cancel();
-            (self.flight.await, self.http.await)
+            let flight = self.flight.await;
+            self.closing_http.cancel();
+            (flight, self.http.await)
         });
         let mut ended = tokio::time::timeout(self.drain_timeout, &mut all).await;
         if ended.is_err() {

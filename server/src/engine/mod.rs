@@ -9,7 +9,8 @@
 //! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
-//! - [`queries`]: what runs, waits and ran; `kill`; `live_tables` shows it, `query_history` keeps it; `memory`: what one statement may take
+//! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
+//! - `memory`: what one statement may take
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;

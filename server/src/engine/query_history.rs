@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Weak};
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
