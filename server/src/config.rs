@@ -4,11 +4,18 @@
 //! [`FileSettings::parse`], [`ServeConfig::merge`]); only [`ServerFlags::resolve`] reads the file and resolves names.
 //! Commands see resolved settings and never the environment.
 
+mod accounts;
+mod sql;
+mod tls;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+pub use self::accounts::{PasswordSource, ServerChoice, TokenAction, TokenFlags, UserAction, UserFlags};
+pub use self::sql::{Format, Hidden, SqlFlags, Terminal};
+pub use self::tls::{TlsFiles, TlsFlags};
 use crate::limits::{Limits, MEMORY_POOL_BYTES_DEFAULT, byte_count};
 use crate::{Error, Result, error};
 
@@ -35,6 +42,10 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run SQL: a shell, or statements from the command line, a file or standard input
     Sql(SqlFlags),
+    /// Add, list and remove users
+    User(UserFlags),
+    /// Create, list and revoke tokens
+    Token(TokenFlags),
     /// Write example data, the same bytes for the same seed
     Generate(GenerateFlags),
 }
@@ -114,48 +125,15 @@ pub struct ServerFlags {
     /// A limit of the server, such as `max_concurrent_queries=8`; several are separated by commas
     #[arg(long = "limit", env = "LIMN_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub limits: Vec<String>,
-    /// Serve other machines without users and without TLS
+    /// The certificates.
+    #[command(flatten)]
+    pub tls: TlsFlags,
+    /// Serve other machines without users or without TLS
     #[arg(long, env = "LIMN_INSECURE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
     /// What to log, such as `info` or `limn_server=debug` [default: warn]
     #[arg(long, env = "LIMN_LOG", value_name = "FILTER")]
     pub log: Option<String>,
-}
-
-/// `limn sql`.
-#[derive(Debug, Args)]
-pub struct SqlFlags {
-    /// The server, such as grpc://localhost:50051 [default: the server of the data directory, or one in process]
-    #[arg(long, env = "LIMN_URL")]
-    pub url: Option<String>,
-    /// The data directory whose server is joined, or that a server in process opens [default: ./limn-data]
-    #[arg(long, env = "LIMN_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Run these statements and stop
-    #[arg(short = 'c', value_name = "SQL", conflicts_with = "file")]
-    pub command: Option<String>,
-    /// Run the statements of this file and stop; `-` is standard input
-    #[arg(short = 'f', value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Where the shell keeps what was typed [default: ~/.limn_history]
-    #[arg(long, env = "LIMN_HISTORY", value_name = "FILE")]
-    pub history: Option<PathBuf>,
-    /// How results are written
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-}
-
-/// How `limn sql` writes results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table for people
-    Table,
-    /// CSV with a header line
-    Csv,
-    /// One JSON object a line
-    Json,
-    /// An Arrow IPC stream for each statement that has rows
-    Arrow,
 }
 
 /// The settings of a server, resolved.
@@ -173,6 +151,10 @@ pub struct ServeConfig {
     pub memory_bytes: usize,
     /// What else bounds the server.
     pub limits: Limits,
+    /// The certificates.
+    pub tls: Option<TlsFiles>,
+    /// Serve other machines without users or without TLS.
+    pub insecure: bool,
     /// What to log.
     pub log: String,
 }
@@ -185,13 +167,15 @@ pub struct FileSettings {
     http_addr: Option<String>,
     ready_file: Option<PathBuf>,
     memory: Option<String>,
+    tls: TlsFlags,
     insecure: Option<bool>,
     log: Option<String>,
     limits: Vec<(String, String)>,
 }
 
 /// The keys of a `limn.toml`.
-const KEYS: [&str; 8] = ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "insecure", "log", "limits"];
+const KEYS: [&str; 9] =
+    ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "tls", "insecure", "log", "limits"];
 
 impl ServerFlags {
     /// Reads the file, if there is one, and resolves everything.
@@ -224,6 +208,7 @@ impl FileSettings {
                 "http_addr" => settings.http_addr = Some(string(&key, value)?),
                 "ready_file" => settings.ready_file = Some(string(&key, value)?.into()),
                 "memory" => settings.memory = Some(string_or_number(&key, value)?),
+                "tls" => settings.tls = TlsFlags::parse(&key, value)?,
                 "insecure" => settings.insecure = Some(boolean(&key, value)?),
                 "log" => settings.log = Some(string(&key, value)?),
                 "limits" => settings.limits = limits(&key, value)?,
@@ -298,7 +283,10 @@ impl ServeConfig {
     pub fn merge(flags: ServerFlags, file: FileSettings) -> Result<Self> {
         let flight_addr = address("flight-addr", flags.flight_addr.or(file.flight_addr), "127.0.0.1:50051")?;
         let http_addr = address("http-addr", flags.http_addr.or(file.http_addr), "127.0.0.1:8080")?;
-        if !flags.insecure.or(file.insecure).unwrap_or(false) {
+        let tls = flags.tls.resolve(file.tls)?;
+        let insecure = flags.insecure.or(file.insecure).unwrap_or(false);
+        // Whether there are users shows once the data directory is open.
+        if !insecure && tls.is_none() {
             refuse_exposed("flight-addr", flight_addr)?;
             refuse_exposed("http-addr", http_addr)?;
         }
@@ -314,6 +302,8 @@ impl ServeConfig {
             ready_file: flags.ready_file.or(file.ready_file),
             memory_bytes,
             limits,
+            tls,
+            insecure,
             log: flags.log.or(file.log).unwrap_or_else(|| "warn".into()),
         })
     }
@@ -328,21 +318,10 @@ impl ServeConfig {
             ready_file: None,
             memory_bytes: MEMORY_POOL_BYTES_DEFAULT,
             limits: Limits::default(),
+            tls: None,
+            insecure: false,
             log: "warn".into(),
         }
-    }
-}
-
-impl SqlFlags {
-    /// The data directory that `--data-dir` or the default names.
-    pub fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into())
-    }
-
-    /// The file of the shell's history.
-    pub fn history(&self) -> PathBuf {
-        let home = || std::env::home_dir().unwrap_or_default();
-        self.history.clone().unwrap_or_else(|| home().join(".limn_history"))
     }
 }
 
@@ -356,15 +335,13 @@ fn address(flag: &str, given: Option<String>, default: &str) -> Result<SocketAdd
     found.next().ok_or_else(|| wrong(" (the name has no address)".into()))
 }
 
-/// Without users and TLS everyone who reaches the port may do everything, so other machines must not reach it unasked.
+/// Without TLS passwords and data can be read on the way, so other machines are not served unasked.
 fn refuse_exposed(flag: &str, addr: SocketAddr) -> Result<()> {
     if addr.ip().is_loopback() {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "--{flag}: `{addr}` is reachable from other machines, and no users and no TLS are set up"
-    ))
-    .with_hint("bind to 127.0.0.1, or say `--insecure` to serve everyone who can reach the port"))
+    Err(Error::input(format!("--{flag}: `{addr}` is reachable from other machines, and no TLS is set up"))
+        .with_hint("give --tls-cert and --tls-key, bind to 127.0.0.1, or say `--insecure`"))
 }
 
 /// A number of bytes, see [`byte_count`].
@@ -408,7 +385,7 @@ mod tests {
     #[test]
     fn every_key_of_the_file_is_read() {
         let text = "data_dir='d'\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'\n\
-                    [limits]\nmax_sessions=7\nqueue-wait='5s'";
+                    [limits]\nmax_sessions=7\nqueue-wait='5s'\n[tls]\ncert='c'";
         let expected = FileSettings {
             data_dir: Some("d".into()),
             flight_addr: Some("f".into()),
@@ -418,6 +395,7 @@ mod tests {
             insecure: Some(true),
             log: Some("l".into()),
             limits: vec![("max_sessions".into(), "7".into()), ("queue-wait".into(), "5s".into())],
+            tls: TlsFlags { cert: Some("c".into()), ..TlsFlags::default() },
         };
         assert_eq!(FileSettings::parse(text).unwrap(), expected);
         let table: toml::Table = text.parse().unwrap();
@@ -454,6 +432,8 @@ mod tests {
         assert!(error.message().starts_with("--flight-addr: `0.0.0.0:0` is reachable from other machines"));
         let told = flags(&["--flight-addr", "0.0.0.0:0", "--insecure"]);
         assert!(ServeConfig::merge(told, FileSettings::default()).is_ok());
+        let tls = flags(&["--flight-addr", "0.0.0.0:0", "--tls-cert", "c.pem", "--tls-key", "k.pem"]);
+        assert!(ServeConfig::merge(tls, FileSettings::default()).unwrap().tls.is_some());
         assert!(ServeConfig::merge(flags(&["--http-addr", "[::1]:0"]), FileSettings::default()).is_ok());
     }
 
@@ -479,12 +459,5 @@ mod tests {
         for text in ["", "0", "MiB", "1.5GiB", "-1", "12 parsecs", "99999999999TiB", "１"] {
             assert_eq!(bytes("memory", text).unwrap_err().class(), Class::Input, "{text}");
         }
-    }
-
-    #[test]
-    fn sql_takes_one_source_of_statements() {
-        assert!(Cli::try_parse_from(["limn", "sql", "-c", "SELECT 1", "--format", "csv"]).is_ok());
-        assert!(Cli::try_parse_from(["limn", "sql", "-c", "SELECT 1", "-f", "x.sql"]).is_err());
-        assert!(Cli::try_parse_from(["limn", "sql", "--format", "xml"]).is_err());
     }
 }

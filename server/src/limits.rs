@@ -113,6 +113,20 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Rows of one table that the shell draws at once; a longer result comes in several.
 pub const SHELL_PAGE_ROWS: usize = 1_000;
+/// Rows that the shell shows vertically by itself where a table of them would be cut.
+pub const SHELL_TURNED_ROWS_MAX: usize = 3;
+/// Lines of the shell's history.
+pub const SHELL_HISTORY_ENTRIES: usize = 10_000;
+/// How long a completion waits for the columns of a table.
+pub const SHELL_COMPLETION_TIMEOUT: Duration = Duration::from_millis(700);
+/// Tables whose columns the shell remembers for completion.
+pub const SHELL_COMPLETION_TABLES_MAX: usize = 1_000;
+/// How long a statement runs before the shell says how far it is.
+pub const SHELL_PROGRESS_AFTER: Duration = Duration::from_millis(400);
+/// How long the shell waits, when it ends, for the server to close its session.
+pub const SHELL_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Files that may include each other by `\i`.
+pub const SHELL_INCLUDES_MAX: usize = 16;
 
 // --- lake ---------------------------------------------------------------------------------------------------------
 
@@ -173,6 +187,58 @@ pub const REGISTRY_FOLD_RETRY: Duration = Duration::from_secs(5);
 pub const REGISTRY_QUEUE_MAX: usize = 4096;
 /// Versions of a model, counted from the latest, whose table versions stay pinned.
 pub const PINNED_VERSIONS_PER_MODEL: usize = 3;
+
+// --- users --------------------------------------------------------------------------------------------------------
+
+/// Users of one server.
+pub const USERS_MAX: usize = 10_000;
+/// Bytes of a user's name.
+pub const USER_NAME_BYTES_MAX: usize = 128;
+/// Characters of a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Bytes of a password.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Tokens of one user; revoked and expired ones count until their place is needed.
+pub const TOKENS_PER_USER_MAX: usize = 100;
+/// Bytes of what a token is called.
+pub const TOKEN_NAME_BYTES_MAX: usize = 128;
+/// How long a token is accepted where nothing is said.
+pub const TOKEN_TTL_DEFAULT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long a token may be accepted.
+pub const TOKEN_TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// Passwords that are hashed at the same time; each takes 19 MiB and a core.
+pub const PASSWORD_CHECKS_CONCURRENT: usize = 4;
+/// Password checks that wait for their turn; more are refused.
+pub const PASSWORD_CHECKS_WAITING_MAX: usize = 256;
+/// How long a password that was right is not hashed again.
+pub const PASSWORD_REMEMBERED: Duration = Duration::from_secs(60);
+/// Passwords that are remembered at the same time.
+pub const PASSWORDS_REMEMBERED_MAX: usize = 1024;
+/// Wrong passwords for one user from one address, in a window of time.
+pub const FAILED_ATTEMPTS_PER_USER_MAX: u32 = 10;
+/// Wrong passwords from one address, in a window of time.
+pub const FAILED_ATTEMPTS_PER_ADDRESS_MAX: u32 = 100;
+/// The window in which wrong passwords are counted.
+pub const FAILED_ATTEMPTS_WINDOW: Duration = Duration::from_secs(60);
+/// Users and addresses whose wrong passwords are counted.
+pub const FAILED_ATTEMPTS_TRACKED_MAX: usize = 10_000;
+/// Session tokens that are accepted at the same time; the one that was used least recently goes.
+pub const SESSION_TOKENS_MAX: usize = 50_000;
+/// A session token that nobody used for this long is not accepted any more.
+pub const SESSION_TOKEN_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
+
+// --- TLS ----------------------------------------------------------------------------------------------------------
+
+/// TLS handshakes at the same time, for each listener; more connections wait to be accepted.
+pub const TLS_HANDSHAKES_CONCURRENT: usize = 256;
+/// How long a TLS handshake may take.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often certificate files are looked at.
+pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a listener that cannot accept waits before it tries again.
+pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of a file with certificates or a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 // --- models -------------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,13 @@ impl Python {
         command
     }
 
+    /// A command that runs a module, as `python -m` does.
+    pub fn module(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.interpreter);
+        command.args(["-m", name]).current_dir(paths::tests()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
     /// Runs a script of `clients/python/` to its end and gives what it printed.
     pub fn script<A: AsRef<OsStr>>(&self, name: &str, arguments: impl IntoIterator<Item = A>) -> Outcome<String> {
         let file = paths::tests().join("clients/python").join(name);

@@ -28,6 +28,8 @@ pub struct ServerOptions {
     pub data_dir: Option<PathBuf>,
     /// The directory in which the server runs; relative paths in SQL are from there. `tests/` if not set.
     pub working_dir: Option<PathBuf>,
+    /// Where Flight SQL is served; a free port of the loopback if not set.
+    pub flight_addr: Option<String>,
     /// More arguments after `serve`.
     pub arguments: Vec<String>,
     /// More environment.
@@ -81,6 +83,12 @@ impl TestServer {
         self.wait_ready(started)
     }
 
+    /// Starts the server again at an address where it was, as a service that is restarted.
+    pub fn restart_on(&mut self, flight_addr: &str) -> Outcome {
+        self.options.flight_addr = Some(flight_addr.to_string());
+        self.restart()
+    }
+
     /// The Flight SQL address as clients of Arrow write it.
     pub fn flight_url(&self) -> String {
         format!("grpc://{}", self.flight)
@@ -99,6 +107,11 @@ impl TestServer {
     /// The HTTP listener's address, `host:port`.
     pub fn http_addr(&self) -> &str {
         &self.http
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The data directory.
@@ -283,7 +296,8 @@ fn spawn(options: &ServerOptions, scratch: &Path, start: u32) -> Outcome<(Child,
         .arg("serve")
         .arg("--data-dir")
         .arg(data_dir(options, scratch))
-        .args(["--flight-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+        .args(["--flight-addr", options.flight_addr.as_deref().unwrap_or("127.0.0.1:0")])
+        .args(["--http-addr", "127.0.0.1:0"])
         .arg("--ready-file")
         .arg(ready_path(scratch, start))
         .args(&options.arguments)

@@ -46,7 +46,7 @@ fn results_come_in_four_formats() -> Outcome {
     let table = sql(&server, &["-c", query], "")?;
     assert_eq!(
         table,
-        "+------+-----+\n| n    | s   |\n+------+-----+\n| 1    | a,b |\n| NULL | é   |\n+------+-----+\n"
+        "+------+-----+\n|    n | s   |\n+------+-----+\n|    1 | a,b |\n| NULL | é   |\n+------+-----+\n"
     );
     assert_eq!(sql(&server, &["-c", query, "--format", "csv"], "")?, "n,s\n1,\"a,b\"\n,é\n");
     let json = sql(&server, &["-c", query, "--format", "json"], "")?;
@@ -73,6 +73,86 @@ fn scripts_come_from_the_command_line_a_file_or_standard_input() -> Outcome {
         "n\n6\n"
     );
     assert_eq!(sql(&server, &["-c", "INSERT INTO t VALUES (4, 'z')"], "")?, "ok, 1 row\n");
+    Ok(())
+}
+
+#[test]
+fn commands_work_in_scripts_too() -> Outcome {
+    let server = TestServer::start()?;
+    let script =
+        "CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1);\n\\f csv\n\\d t\nSELECT a FROM t;\n\\q\nSELECT no;";
+    let expected = "ok\nok, 1 row\ncolumn_name,data_type,is_nullable\na,BIGINT,YES\na\n1\n";
+    assert_eq!(sql(&server, &["-c", script], "")?, expected);
+    let file = server.scratch().join("out.json");
+    let file = file.to_str().context("a path that is not text")?;
+    let script = format!("\\o {file}\nSELECT 2 AS b;\n\\o\nSELECT 3 AS c;");
+    assert_eq!(sql(&server, &["--format", "json"], &script)?, "{\"c\":3}\n");
+    assert_eq!(std::fs::read_to_string(file)?, "{\"b\":2}\n");
+    let vertical = sql(&server, &["--format", "vertical", "-c", "SELECT 1 AS a, NULL AS b"], "")?;
+    assert_eq!(vertical.lines().skip(1).collect::<Vec<_>>(), ["a | 1", "b | NULL"]);
+    let output = limn(&["sql", "--url", &server.flight_url(), "-c", "\\nope"], "")?;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: unknown command `\\nope`\nhint: type \\? for help\n");
+    Ok(())
+}
+
+#[test]
+fn several_commands_share_a_session_and_stop_at_a_failure() -> Outcome {
+    let server = TestServer::start()?;
+    let create = ["-c", "CREATE SCHEMA s; USE s", "-c", "CREATE TABLE t AS SELECT 4 AS a", "-c", "SELECT a FROM s.t"];
+    assert_eq!(sql(&server, &[&["--format", "csv"], create.as_slice()].concat(), "")?, "a\n4\n");
+    let url = server.flight_url();
+    let output = limn(&["sql", "--url", &url, "-c", "SELECT no", "-c", "CREATE TABLE later AS SELECT 1 AS a"], "")?;
+    assert_eq!(output.status.code(), Some(1));
+    let output = limn(&["sql", "--url", &url, "-c", "SELECT * FROM later"], "")?;
+    assert_eq!(output.status.code(), Some(1));
+    Ok(())
+}
+
+#[test]
+fn connections_that_cannot_be_say_why() -> Outcome {
+    let server = TestServer::start()?;
+    let url = server.flight_url();
+    let refused = |arguments: &[&str]| -> Outcome<(Option<i32>, String)> {
+        let output = limn(&[&["sql", "-c", "SELECT 1"], arguments].concat(), "")?;
+        Ok((output.status.code(), stderr(&output)))
+    };
+    for (arguments, status, expected) in [
+        (
+            vec!["--url", "ftp://ada:hunter2@x"],
+            Some(2),
+            "expected a URL like `grpc://localhost:50051`, found `ftp://***`",
+        ),
+        (vec!["--url", &url, "--user", "ada"], Some(2), "expected a password for the user"),
+        (vec!["--url", &url, "--ca-file", "/nonexistent/ca.pem"], Some(66), "cannot read `/nonexistent/ca.pem`"),
+        (vec!["--url", &url, "--token", "a", "--user", "b"], Some(2), "expected a user with a password or a token"),
+    ] {
+        let (found, said) = refused(&arguments)?;
+        assert!(said.starts_with(&format!("error: {expected}")), "{arguments:?}: {said}");
+        assert_eq!(found, status, "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    // A server without TLS hangs up on a client that begins with it.
+    let (status, said) = refused(&["--url", &url.replace("grpc://", "grpc+tls://")])?;
+    assert_eq!(status, Some(69), "{said}");
+    Ok(())
+}
+
+#[test]
+fn who_closes_the_pipe_gets_no_complaint() -> Outcome {
+    let server = TestServer::start()?;
+    let mut child = limn_command()?
+        .args(["sql", "--url", &server.flight_url(), "--format", "csv"])
+        .args(["-c", "SELECT value FROM generate_series(1, 100000000)"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut first = [0; 6];
+    std::io::Read::read_exact(&mut child.stdout.take().context("no output")?, &mut first)?;
+    assert_eq!(&first, b"value\n");
+    let output = child.wait_with_output()?;
+    assert!(!output.status.success());
+    assert_eq!(stderr(&output), "");
     Ok(())
 }
 

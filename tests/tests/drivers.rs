@@ -1,15 +1,9 @@
 //! What stock drivers ask besides queries: browsing, parameters, batches, error codes, effects that run once.
 //!
-//! The programs under `clients/` hold the expectations; each fails with the first thing that is otherwise.
+//! The program under `clients/` holds the expectations; it fails with the first thing that is otherwise. Python's
+//! clients have tests of their own.
 
-use limn_tests::{Outcome, TestServer, maven, paths, python};
-
-#[test]
-fn the_python_adbc_driver_finds_what_it_asks_for() -> Outcome {
-    let Some(python) = python::python()? else { return Ok(()) };
-    let server = TestServer::start()?;
-    python.script("surface.py", [server.flight_url()]).map(drop)
-}
+use limn_tests::{Outcome, TestServer, maven, paths};
 
 #[test]
 fn the_jdbc_driver_finds_what_it_asks_for() -> Outcome {

@@ -5,7 +5,9 @@
 use std::fmt;
 
 use arrow_flight::error::FlightError;
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
+
+use crate::connect::root;
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,7 +63,11 @@ pub struct Error {
     class: Class,
     message: String,
     hint: Option<String>,
+    query_id: Option<String>,
 }
+
+/// The header in which the server names the failed statement, as its log and `system.queries` do.
+const QUERY_ID_HEADER: &str = "limn-query-id";
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -69,7 +75,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of the given class with the given text.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Error { class, message: message.into(), hint: None }
+        Error { class, message: message.into(), hint: None, query_id: None }
     }
 
     /// The same error with a remedy.
@@ -93,6 +99,11 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+
+    /// The name of the failed statement in the server's log and in `system.queries`, where the server gives it.
+    pub fn query_id(&self) -> Option<&str> {
+        self.query_id.as_deref()
+    }
 }
 
 impl fmt::Display for Error {
@@ -109,11 +120,32 @@ impl std::error::Error for Error {}
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
+        // What has a cause on this side was not said by the server.
+        if let Some(cause) = std::error::Error::source(&status) {
+            return Self::of_transport(cause);
+        }
         let class = Class::of(status.code());
-        match status.message().rsplit_once("\nhint: ") {
+        let mut error = match status.message().rsplit_once("\nhint: ") {
             Some((message, hint)) => Error::new(class, message).with_hint(hint),
             None => Error::new(class, status.message()),
+        };
+        let query_id = status.metadata().get(QUERY_ID_HEADER).and_then(|id| id.to_str().ok());
+        error.query_id = query_id.map(str::to_string);
+        error
+    }
+}
+
+impl Error {
+    /// A failure of the connection, of which no server speaks.
+    fn of_transport(cause: &(dyn std::error::Error + 'static)) -> Self {
+        let mut at = Some(cause);
+        while let Some(error) = at {
+            if error.is::<TimeoutExpired>() {
+                return Error::new(Class::DeadlineExceeded, "the server did not answer within the call's time");
+            }
+            at = error.source();
         }
+        Error::new(Class::Unavailable, format!("the connection to the server is lost: {}", root(cause)))
     }
 }
 
@@ -150,5 +182,23 @@ mod tests {
         assert_eq!(error.hint(), Some("did you mean `u`?"));
         assert_eq!(Error::from(Status::aborted("x")), Error::new(Class::Conflict, "x"));
         assert_eq!(error.to_string(), "unknown table `t`\nline 2\nhint: did you mean `u`?");
+    }
+
+    #[test]
+    fn the_statement_is_named_where_the_server_names_it() {
+        let mut status = Status::invalid_argument("x");
+        assert_eq!(Error::from(status.clone()).query_id(), None);
+        status.metadata_mut().insert(QUERY_ID_HEADER, "abc".parse().unwrap());
+        assert_eq!(Error::from(status).query_id(), Some("abc"));
+    }
+
+    #[test]
+    fn what_the_connection_did_is_not_taken_for_the_servers_word() {
+        let lost = Status::from_error(Box::new(std::io::Error::other("reset by peer")));
+        let error = Error::from(lost);
+        assert_eq!(error.class(), Class::Unavailable);
+        assert_eq!(error.message(), "the connection to the server is lost: reset by peer");
+        let late = Status::from_error(Box::new(TimeoutExpired(())));
+        assert_eq!(Error::from(late).class(), Class::DeadlineExceeded);
     }
 }

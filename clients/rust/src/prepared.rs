@@ -10,17 +10,27 @@ use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
-    Any, CommandPreparedStatementQuery, CommandPreparedStatementUpdate, ProstMessageExt,
+    Any, CommandPreparedStatementQuery, CommandPreparedStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt,
 };
-use arrow_flight::{Action, FlightData, IpcMessage};
+use arrow_flight::{FlightData, IpcMessage};
 use futures::TryStreamExt;
 use prost::Message;
 use prost::bytes::Bytes;
 
 use crate::client::descriptor;
-use crate::{Class, Client, Error, Result, Rows};
+use crate::{Class, Client, Error, Parameters, Result, Rows};
 
 /// A statement that the server has parsed and described.
+///
+/// ```no_run
+/// # async fn example(client: limn_client::Client) -> limn_client::Result<()> {
+/// use limn_client::params;
+/// let insert = client.prepare("INSERT INTO items VALUES (?, ?)").await?;
+/// insert.execute(params![1, "apple"]).await?;
+/// insert.execute(vec![params![2, "pear"], params![3, None::<&str>]]).await?;
+/// insert.close().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Prepared {
     client: Client,
@@ -32,9 +42,7 @@ pub struct Prepared {
 impl Prepared {
     pub(crate) async fn create(client: Client, sql: &str) -> Result<Self> {
         let request = ActionCreatePreparedStatementRequest { query: sql.to_string(), transaction_id: None };
-        let action = Action::new("CreatePreparedStatement", request.as_any().encode_to_vec());
-        let body = client.action(action).await?.into_iter().next();
-        let body = body.ok_or_else(|| Error::new(Class::Internal, "the server prepared nothing"))?;
+        let body = client.action_once("CreatePreparedStatement", request.as_any().encode_to_vec()).await?;
         let result: Option<ActionCreatePreparedStatementResult> = Any::decode(body)?.unpack()?;
         let result = result.ok_or_else(|| Error::new(Class::Internal, "the server prepared nothing"))?;
         Ok(Prepared {
@@ -50,23 +58,29 @@ impl Prepared {
         &self.schema
     }
 
-    /// The parameters' names and types.
+    /// The parameters' names and types, as far as the server can tell.
     pub fn parameters(&self) -> &SchemaRef {
         &self.parameters
     }
 
-    /// Runs it with these rows of parameters, one after the other; without parameters, give none.
-    pub async fn query(&self, rows: Option<RecordBatch>) -> Result<Rows> {
-        let command = CommandPreparedStatementQuery { prepared_statement_handle: self.handle.clone() };
-        if let Some(rows) = rows {
-            self.client.put(futures::stream::iter(messages(&command, rows).await?)).await?;
+    /// Runs it with these rows of parameters, one after the other; `()` where it has none.
+    pub async fn query(&self, rows: impl Into<Parameters>) -> Result<Rows> {
+        let mut command = CommandPreparedStatementQuery { prepared_statement_handle: self.handle.clone() };
+        if let Some(rows) = rows.into().into_batch(&self.parameters)? {
+            let answer = self.client.put(futures::stream::iter(messages(&command, rows).await?)).await?;
+            // A server without memory of its own gives a handle that has the parameters in it.
+            let answer = answer.map(DoPutPreparedStatementResult::decode).transpose()?;
+            if let Some(handle) = answer.and_then(|answer| answer.prepared_statement_handle) {
+                command.prepared_statement_handle = handle;
+            }
         }
         self.client.rows(&command).await
     }
 
     /// Runs it for its effect, once for each row of parameters; the number of rows changed.
-    pub async fn execute(&self, rows: Option<RecordBatch>) -> Result<i64> {
+    pub async fn execute(&self, rows: impl Into<Parameters>) -> Result<i64> {
         let command = CommandPreparedStatementUpdate { prepared_statement_handle: self.handle.clone() };
+        let rows = rows.into().into_batch(&self.parameters)?;
         let rows = rows.unwrap_or_else(|| RecordBatch::new_empty(Arc::new(Schema::empty())));
         self.client.update(futures::stream::iter(messages(&command, rows).await?)).await
     }
@@ -74,8 +88,7 @@ impl Prepared {
     /// Forgets it on the server.
     pub async fn close(self) -> Result<()> {
         let request = ActionClosePreparedStatementRequest { prepared_statement_handle: self.handle.clone() };
-        let action = Action::new("ClosePreparedStatement", request.as_any().encode_to_vec());
-        self.client.action(action).await.map(|_| ())
+        self.client.action("ClosePreparedStatement", request.as_any().encode_to_vec()).await.map(|_| ())
     }
 }
 

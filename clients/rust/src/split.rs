@@ -6,15 +6,25 @@
 pub fn statements(script: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = script;
-    while !rest.is_empty() {
-        let part = first_part(rest);
-        if part.has_content {
-            found.push(rest.get(..part.end).unwrap_or_default().trim());
-        }
-        let after = part.end + usize::from(part.ended);
-        rest = rest.get(after..).unwrap_or_default();
+    while let Some((statement, after)) = first(rest) {
+        found.push(statement);
+        rest = after;
     }
     found
+}
+
+/// The next statement of `script`, without its semicolon, and what comes after; `None` where there is no more.
+pub fn first(script: &str) -> Option<(&str, &str)> {
+    let mut rest = script;
+    while !rest.is_empty() {
+        let part = first_part(rest);
+        let found = rest.get(..part.end).unwrap_or_default().trim();
+        rest = rest.get(part.end + usize::from(part.ended)..).unwrap_or_default();
+        if part.has_content {
+            return Some((found, rest));
+        }
+    }
+    None
 }
 
 /// Whether the last statement of `script` is ended by a semicolon (or nothing was begun), so that it can be run.

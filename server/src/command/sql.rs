@@ -1,51 +1,101 @@
 //! `limn sql`: statements from the command line, a file or standard input, or a shell; always over Flight SQL.
 //!
-//! Without a URL it joins the live server of the data directory, or starts one in process; it never opens the directory
-//! behind a server's back. Results go to standard output, talk and errors to standard error.
+//! Results go to standard output, talk and errors to standard error.
 //!
 //! # Layout
-//! - [`render`]: results as a table, CSV, JSON or Arrow
-//! - [`shell`]: the interactive loop
+//! - [`link`]: the connection; [`runner`]: runs statements over it; [`obey`]: runs commands
+//! - [`script`], [`commands`]: what is typed, into statements and commands
+//! - [`render`]: results in their formats, by [`table`], [`vertical`] and [`cell`]; [`complaint`]: errors
+//! - [`shell`]: the interactive loop; [`screen`]: progress and pager
+//! - [`editor`]: the line editor, with [`complete`], [`highlight`] and [`names`], by [`lex`] and [`words`]
 
+mod cell;
+mod commands;
+mod complaint;
+mod complete;
+mod editor;
+mod highlight;
+mod lex;
+mod link;
+mod names;
+mod obey;
 mod render;
+mod runner;
+mod screen;
+mod script;
 mod shell;
+mod table;
+mod vertical;
+mod words;
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use limn_client::{Client, Rows, split};
+use limn_client::Rows;
 
+use self::commands::Expanded;
+use self::link::Link;
 use self::render::Output;
-use crate::command::serve::Server;
-use crate::config::{Format, ServeConfig, SqlFlags};
-use crate::engine::DataDirectory;
+use self::runner::{Ended, Runner, Settings, Target};
+use self::table::Style;
+use crate::config::{Format, SqlFlags, Terminal};
+use crate::limits::SHELL_CLOSE_TIMEOUT;
 use crate::{Error, Result, telemetry};
 
 /// Runs the statements, or the shell where there are none and a person is typing.
 pub async fn run(flags: SqlFlags) -> Result<ExitCode> {
     telemetry::start_logging("warn");
-    let script = script(&flags)?;
-    let (client, server) = connect(&flags).await?;
-    let code = match script {
-        Some(script) => run_script(&client, &script, flags.format).await,
-        None => shell::run(&client, flags.format, &flags.history()).await?,
+    let scripts = scripts(&flags)?;
+    let (link, server) = Link::open(&flags).await?;
+    let interactive = scripts.is_none();
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut runner = Runner {
+        link,
+        settings: Settings { format: flags.format, expanded: Expanded::Auto, timing: interactive, pager: is_terminal },
+        target: Target::Standard,
+        last: None,
+        took: None,
+        interactive,
+        terminal: Terminal::from_environment(),
+        dimensions: if is_terminal { editor::terminal_dimensions() } else { None },
+        names: Arc::default(),
+        depth: 0,
     };
+    let code = match scripts {
+        None => shell::run(&mut runner, &flags).await,
+        Some(scripts) => Ok(run_scripts(&mut runner, &scripts).await),
+    };
+    // The server forgets idle sessions by itself, so this is a courtesy and waits for nobody.
+    let closing = runner.link.client().clone().close();
+    let _ = tokio::time::timeout(SHELL_CLOSE_TIMEOUT, closing).await;
+    drop(runner);
     if let Some(server) = server {
-        drop(client);
         server.stop().await?;
     }
-    Ok(code)
+    code
 }
 
-/// The text to run; `None` for the shell.
-fn script(flags: &SqlFlags) -> Result<Option<String>> {
-    if let Some(sql) = &flags.command {
-        return Ok(Some(sql.clone()));
+async fn run_scripts(runner: &mut Runner, scripts: &[String]) -> ExitCode {
+    for script in scripts {
+        match runner.run(script).await {
+            Ended::Done => {}
+            Ended::Quit => break,
+            Ended::Failed => return ExitCode::FAILURE,
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The texts to run; `None` for the shell.
+fn scripts(flags: &SqlFlags) -> Result<Option<Vec<String>>> {
+    if !flags.command.is_empty() {
+        return Ok(Some(flags.command.clone()));
     }
     match flags.file.as_deref() {
         Some(file) if file != Path::new("-") => std::fs::read_to_string(file)
-            .map(Some)
+            .map(|text| Some(vec![text]))
             .map_err(|error| Error::from(error).context(format!("cannot read `{}`", file.display()))),
         None if std::io::stdin().is_terminal() => Ok(None),
         _ => {
@@ -53,68 +103,15 @@ fn script(flags: &SqlFlags) -> Result<Option<String>> {
             std::io::stdin()
                 .read_to_string(&mut text)
                 .map_err(|error| Error::from(error).context("cannot read standard input"))?;
-            Ok(Some(text))
+            Ok(Some(vec![text]))
         }
     }
 }
 
-/// A client, and the server behind it where it was started here.
-async fn connect(flags: &SqlFlags) -> Result<(Client, Option<Server>)> {
-    if let Some(url) = &flags.url {
-        return Ok((connect_to(url).await?, None));
-    }
-    let data_dir = flags.data_dir();
-    if let Some(address) = live_server(&data_dir)? {
-        return Ok((connect_to(&format!("grpc://{address}")).await?, None));
-    }
-    let server = Server::start(ServeConfig::in_process(data_dir)).await?;
-    let client = connect_to(&format!("grpc://{}", server.flight_addr())).await?;
-    Ok((client, Some(server)))
-}
-
-/// Prints one result as a table.
+/// Prints one result as a table that suits where it goes.
 pub(super) async fn print_rows(rows: Rows) -> Result<()> {
-    let printed = Output::new(Format::Table, std::io::stdout()).rows(rows).await;
-    printed.map(|_| ()).map_err(|failure| Error::internal(failure.to_string()))
-}
-
-/// A client of the server at `url`.
-pub(super) async fn connect_to(url: &str) -> Result<Client> {
-    Client::connect(url).await.map_err(|error| {
-        let error_here = Error::unavailable(error.message());
-        match error.hint() {
-            Some(hint) => error_here.with_hint(hint),
-            None => error_here,
-        }
-    })
-}
-
-/// Where the live server of a data directory answers; an error where one holds it and answers nowhere (yet).
-fn live_server(data_dir: &Path) -> Result<Option<String>> {
-    let Some(holder) = DataDirectory::holder(data_dir) else { return Ok(None) };
-    match holder.flight {
-        Some(address) => Ok(Some(address)),
-        None => Err(Error::unavailable(format!(
-            "the data directory `{}` is held by process {}, which does not serve yet",
-            data_dir.display(),
-            holder.pid
-        ))
-        .with_hint("try again in a moment")),
-    }
-}
-
-/// Runs statements up to the first that fails.
-async fn run_script(client: &Client, script: &str, format: Format) -> ExitCode {
-    let mut output = Output::new(format, std::io::stdout().lock());
-    for sql in split::statements(script) {
-        let done = match client.query(sql).await {
-            Ok(rows) => output.rows(rows).await,
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = done {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    let dimensions = if std::io::stdout().is_terminal() { editor::terminal_dimensions() } else { None };
+    let style = Style::of_terminal(dimensions, Terminal::from_environment().color);
+    let mut output = Output::new(Format::Table, std::io::stdout()).styled(style, style.columns.is_some());
+    output.rows(rows).await.map(|_written| ()).map_err(|failure| Error::internal(failure.to_string()))
 }

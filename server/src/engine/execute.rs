@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use super::open::Inner;
 use super::plan::{self, Planned};
 use super::{
     Answer, Description, Kind, Work, copy, insert, kill, model_statements, output, settings, show, table_statements,
-    train,
+    train, user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
@@ -47,6 +48,7 @@ pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &s
             let planned = train::planned(scope, &statement).await?;
             effect(Kind::EffectWithRows, train::result_schema(), Some(&planned))
         }
+        Statement::User(statement) => Ok(user_statements::describe(&statement)),
         Statement::CreateView(_)
         | Statement::CreateSchema { .. }
         | Statement::DropRelation { .. }
@@ -142,15 +144,33 @@ async fn run_effect(
     parameters: &[ScalarValue],
     statement: Statement,
 ) -> Result<Answer> {
-    let task = {
-        let (inner, ctx, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
-        tokio::spawn(async move { effect_of(&inner, &ctx, &sql, &parameters, statement).await })
-    };
+    let (inner, own, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
+    in_a_task(ctx, async move { effect_of(&inner, &own, &sql, &parameters, statement).await }).await
+}
+
+/// Runs an `INSERT` for all rows of parameters at once; `None` for every other statement.
+pub(super) async fn insert_rows(
+    inner: &Arc<Inner>,
+    ctx: &StatementContext,
+    sql: &str,
+    rows: &[RecordBatch],
+) -> Result<Option<Answer>> {
+    let Statement::Insert(statement) = parse(sql)? else { return Ok(None) };
+    ctx.check()?;
+    let (scope, rows) = (Scope::new(inner, ctx), rows.to_vec());
+    in_a_task(ctx, async move { insert::run_rows(scope, *statement, &rows).await }).await
+}
+
+/// Runs an effect so that it outlives whoever waits for it, once it has begun to commit.
+async fn in_a_task<T: Send + 'static>(
+    ctx: &StatementContext,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     let mut guard = StopOnDrop(Some(ctx.cancel.clone()));
-    let answer = task.await;
+    let done = tokio::spawn(work).await;
     guard.0 = None;
-    match answer {
-        Ok(answer) => answer,
+    match done {
+        Ok(done) => done,
         Err(error) => Err(Error::internal(format!("the statement's task failed: {error}"))),
     }
 }
@@ -164,7 +184,8 @@ async fn effect_of(
 ) -> Result<Answer> {
     ctx.check()?;
     let scope = Scope::new(inner, ctx);
-    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_)) {
+    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_) | Statement::User(_))
+    {
         no_parameters(parameters)?;
     }
     match statement {
@@ -187,6 +208,7 @@ async fn effect_of(
         Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,
         Statement::DropModel { target, if_exists } => model_statements::drop(inner, target, if_exists).await,
         Statement::KillQuery { query_id } => kill::run(inner, &query_id),
+        Statement::User(statement) => user_statements::run(&inner.users, statement, parameters).await,
         Statement::Use(schema) => settings::use_schema(inner, ctx, &schema),
         Statement::Set { name, value } => settings::set(ctx, &name, value),
         Statement::Query(_) | Statement::Explain(_) | Statement::Show(_) => {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::Field;
+use arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::ViewTable;
@@ -15,9 +16,11 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
 use super::catalog::Scope;
+use super::context::StatementContext;
 use super::execute::{notes, until_commit};
+use super::open::Inner;
 use super::plan::{self, Planned, qualified};
-use super::{Answer, SYSTEM_SCHEMA, output};
+use super::{Answer, SYSTEM_SCHEMA, insert_rows, output};
 use crate::lake::{RelationKind, TableName};
 use crate::sql::scan::GENERATED_SCHEMA;
 use crate::sql::statement::object_ref;
@@ -88,8 +91,24 @@ fn nullable_values(source: LogicalPlan) -> Result<LogicalPlan> {
 pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarValue]) -> Result<Answer> {
     let ctx = scope.ctx.clone();
     let inner = Arc::clone(&scope.inner);
+    let mut planned = ctx.run(planned(scope, insert)).await?;
+    planned.plan = plan::bound(planned.plan, parameters)?;
+    write(&ctx, &inner, planned).await
+}
+
+/// Runs an `INSERT` for all rows of parameters at once; `None` where the statement has to run once for each.
+pub(super) async fn run_rows(scope: Scope, insert: ast::Insert, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+    let ctx = scope.ctx.clone();
+    let inner = Arc::clone(&scope.inner);
     let planned = ctx.run(planned(scope, insert)).await?;
-    let LogicalPlan::Dml(dml) = plan::bound(planned.plan, parameters)? else {
+    match insert_rows::over(&planned.plan, rows)? {
+        Some(plan) => write(&ctx, &inner, Planned { plan, ..planned }).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> Result<Answer> {
+    let LogicalPlan::Dml(dml) = planned.plan else {
         return Err(Error::internal("an INSERT was not planned as one"));
     };
     let overwrite = match dml.op {
@@ -101,13 +120,13 @@ pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarV
         schema: dml.table_name.schema().unwrap_or(&planned.scope.schema).to_string(),
         table: dml.table_name.table().to_string(),
     };
-    let mut notes = notes(&ctx);
+    let mut notes = notes(ctx);
     if overwrite {
         // What replaces all rows was computed from what the statement saw; a commit since then would be lost.
         notes.read = planned.scope.ctx.snapshots.table(&planned.scope.relation(&name)?.id);
     }
     let gate = notes.gate.clone();
     let source = nullable_values(dml.input.as_ref().clone())?;
-    let written = until_commit(&ctx, &gate, inner.lake.insert(&name, source, overwrite, &planned.state, notes)).await?;
+    let written = until_commit(ctx, &gate, inner.lake.insert(&name, source, overwrite, &planned.state, notes)).await?;
     output::count(written.rows)
 }

@@ -1,4 +1,5 @@
-//! System tables that show what is going on: `system.queries` and `system.sessions`.
+//! System tables that show what is going on and who may take part: `system.queries`, `system.sessions`, `system.users`
+//! and `system.tokens`.
 //!
 //! Their rows are made when a query reads them. What runs in which session the engine's activity knows; which sessions
 //! an edge keeps, only the edge does, so it says so through a trait. Only statements that have ended have a past.
@@ -15,6 +16,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use super::SYSTEM_SCHEMA;
 use super::open::Inner;
 use super::session::Session;
+use super::user_statements;
 use crate::lake::{At, TableName};
 use crate::registry::SystemTable;
 use crate::{Error, Result};
@@ -32,17 +34,24 @@ pub(super) enum LiveTable {
     Queries,
     /// `system.sessions`
     Sessions,
+    /// `system.tokens`
+    Tokens,
+    /// `system.users`
+    Users,
 }
 
 impl LiveTable {
     /// All of them.
-    pub(super) const ALL: [LiveTable; 2] = [LiveTable::Queries, LiveTable::Sessions];
+    pub(super) const ALL: [LiveTable; 4] =
+        [LiveTable::Queries, LiveTable::Sessions, LiveTable::Tokens, LiveTable::Users];
 
     /// The table's name in the schema `system`.
     pub(super) fn name(self) -> &'static str {
         match self {
             LiveTable::Queries => "queries",
             LiveTable::Sessions => "sessions",
+            LiveTable::Tokens => "tokens",
+            LiveTable::Users => "users",
         }
     }
 
@@ -65,10 +74,11 @@ impl LiveTable {
             (LiveTable::Queries, At::Version(_)) => {
                 Err(self.no_versions("TIMESTAMP AS OF shows what had ended by then"))
             }
-            (LiveTable::Sessions, At::Latest) => {
-                let rows = sessions(inner)?;
-                Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
-            }
+            (LiveTable::Sessions, At::Latest) => scanned(sessions(inner)?),
+            // Neither secrets nor their hashes are in them.
+            (LiveTable::Users, At::Latest) => scanned(user_statements::show_users(&inner.users)?),
+            (LiveTable::Tokens, At::Latest) => scanned(user_statements::show_tokens(&inner.users)?),
+            (LiveTable::Users | LiveTable::Tokens, _) => Err(self.no_versions("it shows those of now")),
             (LiveTable::Sessions, _) => Err(self.no_versions("it shows the sessions of now")),
         }
     }
@@ -81,6 +91,10 @@ impl LiveTable {
 /// Whether the table is one of them.
 pub(super) fn is_live(name: &TableName) -> bool {
     name.schema == SYSTEM_SCHEMA && LiveTable::from_name(&name.table).is_some()
+}
+
+fn scanned(rows: RecordBatch) -> Result<Arc<dyn TableProvider>> {
+    Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
 }
 
 /// The names of all system tables, in order.

@@ -6,9 +6,13 @@
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
-//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
+//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
+//!   `current_user`: the function
+//! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
-//! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects,
+//!   one family a file
+//! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
 //! - `memory`: what one statement may take
 //! - `show`, `describe_model`: small tables about the catalog and the registry
@@ -16,10 +20,12 @@
 mod catalog;
 pub mod context;
 mod copy;
+mod current_user;
 mod describe_model;
 mod execute;
 mod features;
 mod insert;
+mod insert_rows;
 mod kill;
 mod live_tables;
 mod memory;
@@ -27,6 +33,7 @@ mod model_statements;
 mod models;
 mod open;
 mod output;
+mod parameters;
 mod plan;
 pub mod queries;
 mod query_history;
@@ -35,6 +42,9 @@ mod settings;
 mod show;
 mod table_statements;
 mod train;
+mod types;
+mod user_statements;
+mod yielding;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -44,6 +54,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use futures::Stream;
+use futures::future::BoxFuture;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use live_tables::KeptSessions;
@@ -54,6 +65,7 @@ pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
 pub use crate::lake::types::{parameter_type, sql_name};
 pub use crate::lake::{DataDirectory, Holder};
+pub use crate::registry::users::{LocalSecret, Proof, Users, read_local_secret};
 pub use crate::sql::placeholder::number_placeholders;
 
 use catalog::Scope;
@@ -138,6 +150,9 @@ pub struct CatalogTable {
     pub table_type: &'static str,
 }
 
+// The futures behind its functions are boxed: nested as they are, their types would be too deep for the compiler, and
+// each edge that awaits one would compile it again.
+
 /// The engine over one open data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -161,14 +176,23 @@ impl Engine {
 
     /// What `sql` would answer; executes nothing and has no effect.
     pub async fn describe(&self, ctx: &StatementContext, sql: &str) -> Result<Description> {
-        ctx.run(execute::describe(&self.inner, ctx, sql)).await
+        let description: BoxFuture<'_, _> = Box::pin(execute::describe(&self.inner, ctx, sql));
+        ctx.run(description).await
     }
 
     /// Runs one statement. A query streams; an effect is complete (durable and visible) when this returns.
     ///
     /// Dropping the future stops the statement until its commit begins; from there it completes.
     pub async fn execute(&self, ctx: &StatementContext, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
-        execute::execute(&self.inner, ctx, sql, parameters).await
+        let execution: BoxFuture<'_, Result<Answer>> = Box::pin(execute::execute(&self.inner, ctx, sql, parameters));
+        execution.await
+    }
+
+    /// Runs an `INSERT` of one row of `VALUES` for all rows of parameters, in one commit. The columns of `rows` are the
+    /// parameters in order. `None`, and nothing has happened, where the statement is another one.
+    pub async fn insert_rows(&self, ctx: &StatementContext, sql: &str, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+        let execution: BoxFuture<'_, _> = Box::pin(execute::insert_rows(&self.inner, ctx, sql, rows));
+        execution.await
     }
 
     /// What running `sql` takes. It is parsed, no more.
@@ -232,8 +256,13 @@ impl Engine {
     }
 
     /// Says in the data directory's lock where this server answers, for tools that look for it.
-    pub fn announce(&self, flight: &str, http: &str) -> Result<()> {
-        self.inner.directory.announce(flight, http)
+    pub fn announce(&self, flight: &str, http: &str, local: &str) -> Result<()> {
+        self.inner.directory.announce(flight, http, local)
+    }
+
+    /// Who may use this server.
+    pub fn users(&self) -> &Users {
+        &self.inner.users
     }
 
     /// Waits for background work (folding, checkpoints) to reach a stopping point.

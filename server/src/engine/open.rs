@@ -14,12 +14,16 @@ use datafusion::prelude::SessionConfig;
 use super::models::ModelCache;
 use super::queries::Queries;
 use super::query_history::QueryHistory;
+use super::types::Types;
+use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
 use crate::lake::{DataDirectory, Lake};
 use crate::limits::{
     BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR, SORT_MERGE_BYTES_MAX, SORT_MERGE_DIVISOR,
 };
 use crate::registry::Registry;
+use crate::registry::users::Users;
+use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
 
 /// What all statements of one engine share.
@@ -30,6 +34,8 @@ pub(super) struct Inner {
     pub lake: Lake,
     /// Experiments, runs, models.
     pub registry: Registry,
+    /// Users and tokens.
+    pub users: Users,
     /// Functions, rules and limits; each statement adds its own catalog.
     pub base: SessionState,
     /// Loaded evaluators.
@@ -54,6 +60,11 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     };
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
     let registry = Registry::open(directory.path(), Arc::clone(&options.disk), lake.clone()).await?;
+    let users = {
+        let (path, temporary, disk) =
+            (directory.path().to_path_buf(), directory.temporary(), Arc::clone(&options.disk));
+        blocking(move || Users::open(&path, temporary, disk)).await?
+    };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
     let statement_bytes = options.limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
@@ -62,7 +73,19 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     let queries = Queries::new(&limits, options.metrics);
     let history = QueryHistory::open(&lake).await?;
     let models = ModelCache::new();
-    Ok(Inner { directory, lake, registry, base, models, limits, statement_bytes, queries, history, kept_sessions })
+    Ok(Inner {
+        directory,
+        lake,
+        registry,
+        users,
+        base,
+        models,
+        limits,
+        statement_bytes,
+        queries,
+        history,
+        kept_sessions,
+    })
 }
 
 /// Runs blocking work off the async threads.
@@ -102,5 +125,12 @@ fn base_state(
         // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
-    Ok(SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build())
+    Ok(SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_type_planner(Arc::new(Types))
+        .with_analyzer_rule(Arc::new(CheckedIntegers))
+        .with_physical_optimizer_rule(Arc::new(Yielding))
+        .build())
 }

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::ParamValues;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -18,7 +17,8 @@ use limn_sql_udfs::functions::predict;
 use sqlparser::ast;
 
 use super::catalog::{Scope, StatementCatalogs};
-use super::{CATALOG, features, memory, models};
+pub(super) use super::parameters::{bound, described, types as parameters};
+use super::{CATALOG, current_user, features, memory, models};
 use crate::error::unknown;
 use crate::lake::files::{CsvOptions, open_csv, open_parquet};
 use crate::lake::{At, TableName};
@@ -78,6 +78,9 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
     let mut state = state_for(&scope);
     // From here on `now()` is one instant; without a start it cannot be computed at all.
     state.mark_start_execution();
+    for function in current_user::functions(&scope.ctx.principal) {
+        state.register_udf(Arc::new(function))?;
+    }
     for call in &found.predictions {
         let model = models::bind(&scope.inner, &scope.ctx, &call.reference).await?;
         let function = predict::function(&call.generated, &call.reference, call.output, model);
@@ -171,62 +174,5 @@ fn instant_micros(scope: &Scope, expr: &ast::Expr) -> Result<i64> {
     match simplified {
         Ok(Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), _), _)) => Ok(micros),
         _ => Err(not_constant()),
-    }
-}
-
-/// The types of `$1`, `$2`, … in order, as far as the plan says.
-pub(super) fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
-    let types = plan.get_parameter_types()?;
-    let mut numbered: Vec<(usize, Option<DataType>)> = Vec::with_capacity(types.len());
-    for (name, data_type) in types {
-        match name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()) {
-            Some(number) if (1..=PARAMETERS_MAX).contains(&number) => numbered.push((number, data_type)),
-            _ => return Err(Error::input(format!("expected parameters `$1` to `${PARAMETERS_MAX}`, found `{name}`"))),
-        }
-    }
-    let count = numbered.iter().map(|(number, _)| *number).max().unwrap_or(0);
-    let mut all = vec![None; count];
-    for (number, data_type) in numbered {
-        all[number - 1] = data_type;
-    }
-    Ok(all)
-}
-
-use crate::limits::PARAMETERS_MAX;
-
-/// The plan with values for its parameters, cast to the types that the plan wants.
-pub(super) fn bound(plan: LogicalPlan, values: &[ScalarValue]) -> Result<LogicalPlan> {
-    let types = parameters(&plan)?;
-    if types.len() != values.len() {
-        return Err(Error::input(format!("expected {} bound parameters, found {}", types.len(), values.len())));
-    }
-    if values.is_empty() {
-        return Ok(plan);
-    }
-    let mut cast = Vec::with_capacity(values.len());
-    for (number, (value, data_type)) in values.iter().zip(&types).enumerate() {
-        // What nobody typed is described as text, so it is text, whatever a client sends.
-        let wanted = data_type.clone().unwrap_or(DataType::Utf8);
-        let value = value.cast_to(&wanted).map_err(|_| {
-            Error::input(format!(
-                "expected {} for the parameter `${}`, found `{value}`",
-                crate::lake::types::sql_name(&wanted),
-                number + 1
-            ))
-        })?;
-        cast.push(value);
-    }
-    Ok(plan.with_param_values(ParamValues::from(cast))?)
-}
-
-/// The plan with typed NULLs for its parameters: good for its schema only.
-pub(super) fn described(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let mut nulls = Vec::new();
-    for data_type in parameters(&plan)? {
-        nulls.push(ScalarValue::try_from(&data_type.unwrap_or(DataType::Utf8))?);
-    }
-    match nulls.is_empty() {
-        true => Ok(plan),
-        false => Ok(plan.with_param_values(ParamValues::from(nulls))?),
     }
 }

@@ -11,7 +11,7 @@ use super::catalog::Scope;
 use super::live_tables::system_table_names;
 use super::output::{integers, table, texts};
 use super::plan::qualified;
-use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings};
+use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings, user_statements};
 use crate::Result;
 use crate::lake::types::sql_name;
 use crate::lake::{At, RelationKind, TableName};
@@ -26,6 +26,8 @@ pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
         Show::Catalogs => table(vec![("catalog_name", texts([Some(CATALOG)]))]),
         Show::Models => models(scope),
         Show::Queries => queries(scope),
+        Show::Users => user_statements::show_users(&scope.inner.users),
+        Show::Tokens => user_statements::show_tokens(&scope.inner.users),
         Show::Settings { name } => session_settings(scope, name.as_deref()),
         Show::Columns(name) => columns(scope, &qualified(&scope.schema, name)).await,
         Show::History(name) => history(scope, &qualified(&scope.schema, name)).await,

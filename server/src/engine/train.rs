@@ -59,7 +59,8 @@ fn request(statement: &Train) -> Request {
 }
 
 /// Functions that are constant in one statement and different in the next.
-const TIME_FUNCTIONS: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
+const CHANGING_FUNCTIONS: &[&str] =
+    &["current_user", "session_user", "now", "current_timestamp", "current_date", "current_time", "today"];
 
 /// An error where the query would give other rows when it is repeated on the same data.
 fn repeatable(plan: &LogicalPlan) -> Result<()> {
@@ -69,7 +70,7 @@ fn repeatable(plan: &LogicalPlan) -> Result<()> {
             expr.apply(|expr| {
                 if let Expr::ScalarFunction(call) = expr {
                     let volatile = call.func.signature().volatility == Volatility::Volatile;
-                    if volatile || TIME_FUNCTIONS.contains(&call.func.name()) {
+                    if volatile || CHANGING_FUNCTIONS.contains(&call.func.name()) {
                         culprit = Some(call.func.name().to_string());
                         return Ok(TreeNodeRecursion::Stop);
                     }

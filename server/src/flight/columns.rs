@@ -21,6 +21,9 @@ fn annotated(field: &Field) -> Field {
     let mut say = |key: &str, value: String| metadata.insert(format!("ARROW:FLIGHT:SQL:{key}"), value);
     say("TYPE_NAME", type_name(field.data_type()));
     say("IS_AUTO_INCREMENT", "0".into());
+    // Java takes what is not said for a column that WHERE cannot name.
+    say("IS_SEARCHABLE", "1".into());
+    say("IS_CASE_SENSITIVE", if type_name(field.data_type()) == "TEXT" { "1" } else { "0" }.into());
     if let Some((precision, scale)) = precision_and_scale(field.data_type()) {
         say("PRECISION", precision.to_string());
         say("SCALE", scale.to_string());
@@ -69,6 +72,9 @@ mod tests {
         assert_eq!(said(0, "ARROW:FLIGHT:SQL:TYPE_NAME").as_deref(), Some("DECIMAL"));
         assert_eq!(said(0, "ARROW:FLIGHT:SQL:PRECISION").as_deref(), Some("12"));
         assert_eq!(said(0, "ARROW:FLIGHT:SQL:SCALE").as_deref(), Some("3"));
+        assert_eq!(said(0, "ARROW:FLIGHT:SQL:IS_SEARCHABLE").as_deref(), Some("1"));
+        assert_eq!(said(0, "ARROW:FLIGHT:SQL:IS_CASE_SENSITIVE").as_deref(), Some("0"));
+        assert_eq!(said(1, "ARROW:FLIGHT:SQL:IS_CASE_SENSITIVE").as_deref(), Some("1"));
         assert_eq!(said(0, "unit").as_deref(), Some("MWh"));
         assert_eq!(said(1, "ARROW:FLIGHT:SQL:TYPE_NAME").as_deref(), Some("TEXT"));
         assert_eq!(said(1, "ARROW:FLIGHT:SQL:PRECISION"), None);

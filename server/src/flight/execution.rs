@@ -9,6 +9,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 
+use super::compute;
 use crate::engine::StatementContext;
 use crate::{Error, Result};
 
@@ -27,7 +28,7 @@ pub async fn change<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let gone = ctx.cancel.clone().drop_guard();
-    let done = tokio::spawn(catch(work)).await;
+    let done = compute::spawn(catch(work)).await;
     gone.disarm();
     done.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")))
 }

@@ -91,6 +91,14 @@ impl Binding {
         Ok(rows)
     }
 
+    /// The rows as they were sent, where there are several and each column has values of one type.
+    pub fn several(&self) -> Option<&[RecordBatch]> {
+        let rows: usize = self.batches.iter().map(RecordBatch::num_rows).sum();
+        let mut columns = self.batches.iter().flat_map(RecordBatch::columns);
+        let plain = columns.all(|column| !matches!(column.data_type(), DataType::Union(_, _)));
+        (rows > 1 && plain).then_some(self.batches.as_slice())
+    }
+
     /// The rows as an Arrow IPC stream, for a ticket; nothing for no binding.
     pub fn to_ipc(&self) -> Result<Bytes> {
         match self.batches.first() {

@@ -1,5 +1,6 @@
 //! Which session a request belongs to: by the bearer token that a handshake gave, else by cookie, else one of its own.
 //!
+//! A session is its principal's alone: the same token or cookie from somebody else names another one.
 //! A session is kept only once it differs from a new one, so that clients without cookies and tokens (most, on a server
 //! without users) cost nothing. It knows nothing of statements.
 
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
-use super::auth::{self, Credentials};
+use super::auth;
+use super::gate::Identity;
 use super::handles::{Full, Handles};
 use super::status::answer;
 use crate::engine::{DEFAULT_SCHEMA, KeptSessions, Principal, Session, StatementContext};
@@ -35,6 +37,8 @@ pub struct Sessions {
 pub struct Caller {
     /// Who.
     pub principal: Principal,
+    /// Why they were let in.
+    pub identity: Identity,
     /// In which session.
     pub session: Arc<Session>,
     /// By when the answer is wanted.
@@ -54,13 +58,14 @@ impl Sessions {
         Sessions { kept, statement_timeout: limits.statement_timeout }
     }
 
-    /// Who sent the request with these headers.
-    pub fn caller(&self, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
-        let credentials = Credentials::from_metadata(metadata)?;
-        let key = credentials.session_token().map(str::to_string).or_else(|| cookie(metadata));
+    /// The session of a request with these headers, by somebody who was let in.
+    pub fn caller(&self, identity: Identity, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
+        let token = identity.token.clone().or_else(|| cookie(metadata));
+        let key = token.map(|token| key(&identity.principal, &token));
         let session = key.as_ref().and_then(|key| self.kept.find(key, now));
         Ok(Caller {
-            principal: Principal::anonymous(),
+            principal: identity.principal.clone(),
+            identity,
             session: session.unwrap_or_else(|| Arc::new(Session::new())),
             deadline: timeout(metadata).map(|timeout| now + timeout.saturating_sub(DEADLINE_MARGIN)),
             key,
@@ -69,22 +74,27 @@ impl Sessions {
         })
     }
 
-    /// Keeps the session of a request that changed it. A client that named none gets a token and a cookie.
-    pub fn keep<T>(&self, caller: &Caller, response: &mut Response<T>, now: Instant) -> Result<(), Status> {
+    /// Keeps the session of a request that changed it. A client that named none gets a token and a cookie, and the
+    /// caller the token.
+    pub fn keep<T>(&self, caller: &Caller, response: &mut Response<T>, now: Instant) -> Result<Option<String>, Status> {
         if is_new(&caller.session) {
-            return Ok(());
+            return Ok(None);
         }
+        let mut made = None;
         let key = match &caller.key {
             Some(key) => key.clone(),
             None => {
                 let token = auth::new_token();
                 set_cookie(response, &token)?;
                 auth::return_token(response, &token)?;
-                token
+                let key = key(&caller.principal, &token);
+                made = Some(token);
+                key
             }
         };
         let owner = caller.principal.0.as_str();
-        answer(self.kept.insert(key, owner, Arc::clone(&caller.session), now).map_err(full))
+        answer(self.kept.insert(key, owner, Arc::clone(&caller.session), now).map_err(full))?;
+        Ok(made)
     }
 
     /// Forgets the session of a request; `false` where it has none that is kept.
@@ -127,6 +137,11 @@ fn full(full: Full) -> Error {
 fn client(metadata: &MetadataMap) -> Option<Arc<str>> {
     let text = metadata.get("user-agent")?.to_str().ok()?;
     Some(text.chars().take(CLIENT_NAME_CHARS_MAX).collect::<String>().into())
+}
+
+/// What a session is kept under.
+fn key(principal: &Principal, token: &str) -> String {
+    auth::hash(&[&principal.0, token])
 }
 
 fn is_new(session: &Session) -> bool {
@@ -181,30 +196,36 @@ mod tests {
         map
     }
 
+    /// The caller on an open server.
+    fn caller(sessions: &Sessions, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
+        let credentials = auth::Credentials::from_metadata(metadata)?;
+        sessions.caller(Identity::anonymous(&credentials), metadata, now)
+    }
+
     #[test]
     fn a_changed_session_comes_back_by_token_and_by_cookie() {
         let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
-        let first = sessions.caller(&metadata(&[]), now).unwrap();
+        let first = caller(&sessions, &metadata(&[]), now).unwrap();
         first.session.set_schema("sales");
         let mut response = Response::new(());
         sessions.keep(&first, &mut response, now).unwrap();
 
         let bearer = response.metadata().get("authorization").unwrap().to_str().unwrap().to_string();
-        let again = sessions.caller(&metadata(&[("authorization", &bearer)]), now).unwrap();
+        let again = caller(&sessions, &metadata(&[("authorization", &bearer)]), now).unwrap();
         assert_eq!(again.session.schema(), "sales");
 
         let set_cookie = response.metadata().get("set-cookie").unwrap().to_str().unwrap();
         let pair = set_cookie.split(';').next().unwrap();
         let (name, value) = pair.split_once('=').unwrap();
         for cookie in [pair.to_string(), format!("$Version=1; {name}=\"{value}\";$Path=/; other=1")] {
-            let again = sessions.caller(&metadata(&[("cookie", &cookie)]), now).unwrap();
+            let again = caller(&sessions, &metadata(&[("cookie", &cookie)]), now).unwrap();
             assert_eq!(again.session.schema(), "sales", "{cookie}");
         }
         assert!(sessions.close(&again));
         assert!(!sessions.close(&again));
         sessions.keep(&again, &mut Response::new(()), now).unwrap();
-        let after = sessions.caller(&metadata(&[("authorization", &bearer)]), now).unwrap();
+        let after = caller(&sessions, &metadata(&[("authorization", &bearer)]), now).unwrap();
         assert_eq!(after.session.schema(), DEFAULT_SCHEMA);
     }
 
@@ -214,9 +235,9 @@ mod tests {
         let sessions = Sessions::new(&limits);
         let now = Instant::now();
         let changed = || {
-            let caller = sessions.caller(&metadata(&[("user-agent", "test/1")]), now).unwrap();
-            caller.session.set_schema("sales");
-            caller
+            let changed = caller(&sessions, &metadata(&[("user-agent", "test/1")]), now).unwrap();
+            changed.session.set_schema("sales");
+            changed
         };
         let (first, second) = (changed(), changed());
         sessions.keep(&first, &mut Response::new(()), now).unwrap();
@@ -233,7 +254,7 @@ mod tests {
     fn an_unchanged_session_is_not_kept() {
         let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
-        let caller = sessions.caller(&metadata(&[]), now).unwrap();
+        let caller = caller(&sessions, &metadata(&[]), now).unwrap();
         let mut response = Response::new(());
         sessions.keep(&caller, &mut response, now).unwrap();
         assert!(response.metadata().is_empty());
@@ -244,10 +265,10 @@ mod tests {
         let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
         let headers = metadata(&[("authorization", "Bearer company-token")]);
-        let first = sessions.caller(&headers, now).unwrap();
+        let first = caller(&sessions, &headers, now).unwrap();
         first.session.set_schema("sales");
         sessions.keep(&first, &mut Response::new(()), now).unwrap();
-        assert_eq!(sessions.caller(&headers, now).unwrap().session.schema(), DEFAULT_SCHEMA);
+        assert_eq!(caller(&sessions, &headers, now).unwrap().session.schema(), DEFAULT_SCHEMA);
     }
 
     #[test]

@@ -153,6 +153,9 @@ pub async fn run_effect(
     binding: &Binding,
     kind: Kind,
 ) -> Result<Finished> {
+    if let Some(done) = run_at_once(engine, ctx, &sql, binding).await? {
+        return Ok(done);
+    }
     let rows = binding.rows()?;
     if kind == Kind::EffectWithRows && rows.len() != 1 {
         return Err(Error::input(format!("expected one row of parameters for this statement, found {}", rows.len()))
@@ -176,6 +179,24 @@ pub async fn run_effect(
         // Binding no rows at all changes nothing, which is a number too.
         all.affected = all.affected.or(rows.is_empty().then_some(0));
         Ok(all)
+    })
+    .await
+}
+
+/// Inserts all bound rows in one commit; `None` where the statement has to run once for each.
+async fn run_at_once(
+    engine: &Engine,
+    ctx: &StatementContext,
+    sql: &str,
+    binding: &Binding,
+) -> Result<Option<Finished>> {
+    let Some(rows) = binding.several() else { return Ok(None) };
+    let own = StatementContext { snapshots: Snapshots::default(), ..ctx.clone() };
+    let (engine, sql, rows) = (engine.clone(), sql.to_string(), rows.to_vec());
+    execution::change(ctx, async move {
+        let Some(answer) = engine.insert_rows(&own, &sql, &rows).await? else { return Ok(None) };
+        let Answer { schema, batches, affected } = answer;
+        Ok(Some(Finished { schema, batches: batches.try_collect().await?, affected }))
     })
     .await
 }

@@ -3,13 +3,25 @@
 //! Clients read the hint after a line `hint: `. The text of an internal error stays in the log; the client gets the
 //! query id under which it is found. It knows nothing of statements.
 
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::limits::WIRE_STATUS_BYTES_MAX;
 use crate::{Class, Error, Result};
 
-/// The status that a client sees. `query_id` is where the log has the details.
+/// The header that names the failed statement, as the log does.
+const QUERY_ID_HEADER: &str = "limn-query-id";
+
+/// The status that a client sees. `query_id` is where the log has the details; it travels as a header too.
 pub fn to_status(error: &Error, query_id: &str) -> Status {
+    let mut status = without_header(error, query_id);
+    if let (false, Ok(id)) = (query_id.is_empty(), MetadataValue::try_from(query_id)) {
+        status.metadata_mut().insert(QUERY_ID_HEADER, id);
+    }
+    status
+}
+
+fn without_header(error: &Error, query_id: &str) -> Status {
     let code = code(error.class());
     if error.class() == Class::Internal {
         tracing::error!(query.id = query_id, "internal error in query {query_id}: {error}");
@@ -106,6 +118,8 @@ mod tests {
         let status = to_status(&Error::internal("secret path /x").with_hint("secret"), "abc");
         assert_eq!(status.code(), Code::Internal);
         assert!(status.message().contains("query `abc`") && !status.message().contains("secret"));
+        assert_eq!(status.metadata().get(QUERY_ID_HEADER).unwrap(), "abc");
+        assert!(to_status(&Error::input("x"), "").metadata().is_empty());
     }
 
     #[test]

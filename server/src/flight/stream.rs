@@ -21,6 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::DropGuard;
 use tonic::Status;
 
+use super::compute;
 use super::execution;
 use super::status::to_status;
 use crate::engine::{BatchStream, Run, StatementContext};
@@ -41,7 +42,7 @@ pub fn running(
     let (sender, receiver) = mpsc::channel(WIRE_BATCHES_BUFFERED);
     // How it ended takes a way of its own: where nobody reads, the other one is full.
     let (fate, ended) = oneshot::channel();
-    tokio::spawn(pump(ctx.clone(), run, batches, Reader { sender, stall }, fate));
+    compute::spawn(pump(ctx.clone(), run, batches, Reader { sender, stall }, fate));
     let query_id = ctx.query_id.clone();
     let last = futures::stream::once(ended).filter_map(|fate| {
         let fate = fate.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")));

@@ -86,6 +86,7 @@ fn moment(name: &str, data_type: XdbcDataType, column_size: i32, subcode: XdbcDa
     let prefix = match subcode {
         XdbcDatetimeSubcode::XdbcSubcodeYear => "DATE '",
         XdbcDatetimeSubcode::XdbcSubcodeTime => "TIME '",
+        XdbcDatetimeSubcode::XdbcSubcodeTimestampWithTimezone => "TIMESTAMPTZ '",
         _ => "TIMESTAMP '",
     };
     let info = XdbcTypeInfo {

@@ -28,6 +28,10 @@ pub enum Show {
     Models,
     /// `SHOW QUERIES`: what runs and what waits.
     Queries,
+    /// `SHOW USERS`.
+    Users,
+    /// `SHOW TOKENS`.
+    Tokens,
     /// `SHOW setting`, `SHOW ALL`.
     Settings {
         /// One setting, or all.
@@ -70,6 +74,8 @@ pub fn show(mut cursor: Cursor<'_>) -> Result<Statement> {
         "CATALOGS" => take(&mut cursor, &what, Show::Catalogs),
         "MODELS" => take(&mut cursor, &what, Show::Models),
         "QUERIES" => take(&mut cursor, &what, Show::Queries),
+        "USERS" => take(&mut cursor, &what, Show::Users),
+        "TOKENS" => take(&mut cursor, &what, Show::Tokens),
         "COLUMNS" => {
             cursor.words(&["COLUMNS"]);
             if !cursor.words(&["IN"]) {

@@ -11,7 +11,8 @@ use super::model::{AlterModel, ModelTarget};
 use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
-use super::{copy, kill, model, refuse, show, table, train};
+use super::user::UserStatement;
+use super::{copy, kill, model, refuse, show, table, train, user};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -82,6 +83,8 @@ pub enum Statement {
         /// The statement's id, 32 hex digits in lower case.
         query_id: String,
     },
+    /// `CREATE USER`, `CREATE TOKEN` and the like.
+    User(UserStatement),
     /// `USE schema`, `SET schema = …`.
     Use(String),
     /// `SET name = value`; `RESET name` without a value.
@@ -154,6 +157,7 @@ pub fn parse(text: &str) -> Result<Statement> {
         "DESCRIBE" | "DESC" => show::describe(cursor),
         "TRAIN" => train::parse(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("MODEL") => model::alter(cursor),
+        "ALTER" if cursor.peek_word_at(1).as_deref() == Some("USER") => user::alter(cursor),
         "USE" => {
             cursor.words(&["USE"]);
             cursor.words(&["SCHEMA"]);
@@ -227,6 +231,9 @@ fn create(mut cursor: Cursor<'_>) -> Result<Statement> {
         let name = schema_name(&name)?;
         return Ok(Statement::CreateSchema { name, if_not_exists });
     }
+    if !or_replace && matches!(cursor.peek_word().as_deref(), Some("USER" | "TOKEN")) {
+        return user::create(cursor);
+    }
     match cursor.peek_word() {
         Some(word) if word == "MODEL" => {
             Err(Error::unsupported("`CREATE MODEL` is written `TRAIN MODEL` here").with_hint(train::FORM))
@@ -259,6 +266,7 @@ fn drop(mut cursor: Cursor<'_>) -> Result<Statement> {
             Ok(Statement::DropSchema { name, if_exists, cascade })
         }
         "MODEL" => model::drop(cursor),
+        "USER" | "TOKEN" => user::drop(cursor),
         "" => Err(cursor.expected("`TABLE`, `VIEW`, `SCHEMA` or `MODEL`")),
         other => Err(Error::unsupported(format!("`DROP {other}` is not supported yet"))),
     }

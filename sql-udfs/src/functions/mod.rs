@@ -1,3 +1,5 @@
 //! The SQL functions that Limn adds, one file each.
 
+pub mod arithmetic;
 pub mod predict;
+pub mod sum;

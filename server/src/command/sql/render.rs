@@ -1,4 +1,4 @@
-//! Results as a table for people, or as CSV, JSON lines or an Arrow stream for programs.
+//! Results as a table or as vertical lines for people, or as CSV, JSON lines or an Arrow stream for programs.
 //!
 //! Programs' formats stream. A table needs its widths first, so a long result comes in pages, each a table of its own.
 //! An effect has no rows to show: people read what it did, programs get nothing.
@@ -15,17 +15,46 @@ use arrow::ipc::writer::StreamWriter;
 use arrow::json;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use arrow::util::pretty::pretty_format_batches_with_options;
 use futures::{Stream, TryStreamExt};
 use limn_client::Rows;
 
+use super::table::{Style, Table};
+use super::vertical;
 use crate::config::Format;
-use crate::limits::SHELL_PAGE_ROWS;
+use crate::limits::{SHELL_PAGE_ROWS, SHELL_TURNED_ROWS_MAX};
 
 /// Where results are written, and how.
 pub struct Output<W> {
     format: Format,
-    out: W,
+    style: Style,
+    /// Whether a short result that would be cut is written vertically instead.
+    turns: bool,
+    out: Watched<W>,
+}
+
+/// A writer that remembers why it failed, because the formats' writers tell it in text only.
+struct Watched<W> {
+    inner: W,
+    failed: Option<io::ErrorKind>,
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes).inspect_err(|error| self.failed = Some(error.kind()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush().inspect_err(|error| self.failed = Some(error.kind()))
+    }
+}
+
+/// What was written of a statement's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// So many rows.
+    Rows(u64),
+    /// What an effect did.
+    Effect,
 }
 
 /// Why a result could not be shown.
@@ -37,6 +66,15 @@ pub enum Failure {
     Values(ArrowError),
     /// The output is closed or full.
     Output(io::Error),
+    /// A person stopped it.
+    Stopped,
+}
+
+impl Failure {
+    /// Whether whoever read the output has seen enough.
+    pub fn is_unread(&self) -> bool {
+        matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }
 
 impl fmt::Display for Failure {
@@ -45,6 +83,7 @@ impl fmt::Display for Failure {
             Failure::Client(error) => error.fmt(f),
             Failure::Values(error) => write!(f, "the result cannot be written in this format: {error}"),
             Failure::Output(error) => write!(f, "cannot write the result: {error}"),
+            Failure::Stopped => f.write_str("stopped"),
         }
     }
 }
@@ -68,13 +107,31 @@ impl From<io::Error> for Failure {
 }
 
 impl<W: Write> Output<W> {
-    /// Writes results in `format` to `out`.
+    /// Writes results in `format` to `out`, uncut and in plain characters.
     pub fn new(format: Format, out: W) -> Self {
-        Output { format, out }
+        Output { format, style: Style::default(), turns: false, out: Watched { inner: out, failed: None } }
     }
 
-    /// Writes one statement's result; the number of its rows.
-    pub async fn rows(&mut self, rows: Rows) -> Result<u64, Failure> {
+    /// The same with a look; `turns` writes short results vertically where a table would be cut.
+    pub fn styled(self, style: Style, turns: bool) -> Self {
+        Output { style, turns, ..self }
+    }
+
+    /// Where results are written.
+    pub fn into_inner(self) -> W {
+        self.out.inner
+    }
+
+    /// Writes one statement's result.
+    pub async fn rows(&mut self, rows: Rows) -> Result<Written, Failure> {
+        let ended = self.shown(rows).await;
+        match self.out.failed {
+            Some(kind) => ended.map_err(|_in_text| Failure::Output(kind.into())),
+            None => ended,
+        }
+    }
+
+    async fn shown(&mut self, rows: Rows) -> Result<Written, Failure> {
         let schema = Arc::clone(rows.schema());
         // An effect that only counts answers one column of that name; TRAIN MODEL is an effect with rows to show.
         let counts = rows.affected().is_some() && schema.fields().len() == 1 && schema.field(0).name() == "count";
@@ -82,21 +139,22 @@ impl<W: Write> Output<W> {
             let affected = rows.affected();
             // Read to the end, so that an error in it is seen.
             rows.try_for_each(|_batch| std::future::ready(Ok(()))).await?;
-            return Ok(self.effect(affected)?);
+            self.effect(affected)?;
+            return Ok(Written::Effect);
         }
-        self.batches(&schema, rows).await
+        self.batches(&schema, rows).await.map(Written::Rows)
     }
 
     /// Says what an effect did.
-    fn effect(&mut self, affected: Option<u64>) -> io::Result<u64> {
-        if self.format == Format::Table {
+    fn effect(&mut self, affected: Option<u64>) -> io::Result<()> {
+        if matches!(self.format, Format::Table | Format::Vertical) {
             match affected {
                 None | Some(0) => writeln!(self.out, "ok")?,
                 Some(1) => writeln!(self.out, "ok, 1 row")?,
                 Some(rows) => writeln!(self.out, "ok, {rows} rows")?,
             }
         }
-        Ok(affected.unwrap_or(0))
+        self.out.flush()
     }
 
     /// Writes batches as they come.
@@ -107,6 +165,7 @@ impl<W: Write> Output<W> {
     ) -> Result<u64, Failure> {
         let rows = match self.format {
             Format::Table => self.table(schema, batches).await?,
+            Format::Vertical => self.vertical(schema, batches).await?,
             Format::Csv => self.csv(schema, batches).await?,
             Format::Json => self.json(batches).await?,
             Format::Arrow => self.arrow(schema, batches).await?,
@@ -120,28 +179,53 @@ impl<W: Write> Output<W> {
         schema: &Schema,
         mut batches: impl Stream<Item = limn_client::Result<RecordBatch>> + Unpin,
     ) -> Result<u64, Failure> {
-        // The schema goes in front, so that a result without rows shows its columns.
-        let first = || vec![RecordBatch::new_empty(Arc::new(schema.clone()))];
-        let (mut page, mut page_rows, mut all) = (first(), 0, 0_u64);
+        let (mut page, mut page_rows, mut all) = (vec![], 0, 0_u64);
         while let Some(batch) = batches.try_next().await? {
             page_rows += batch.num_rows();
-            all += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+            all += count(&batch);
             page.push(batch);
             if page_rows >= SHELL_PAGE_ROWS {
-                self.page(&page)?;
-                (page, page_rows) = (first(), 0);
+                self.page(schema, &page, false)?;
+                (page, page_rows) = (vec![], 0);
             }
         }
+        // A result without rows shows its columns.
         if page_rows > 0 || all == 0 {
-            self.page(&page)?;
+            self.page(schema, &page, usize::try_from(all).is_ok_and(|rows| rows == page_rows))?;
         }
         Ok(all)
     }
 
-    fn page(&mut self, batches: &[RecordBatch]) -> Result<(), Failure> {
-        let options = FormatOptions::new().with_null("NULL").with_display_error(true);
-        writeln!(self.out, "{}", pretty_format_batches_with_options(batches, &options)?)?;
+    /// Writes one page; `whole` where it is all of the result.
+    fn page(&mut self, schema: &Schema, batches: &[RecordBatch], whole: bool) -> Result<(), Failure> {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let table = Table::new(schema, batches, self.style)?;
+        if self.turns && whole && rows > 0 && rows <= SHELL_TURNED_ROWS_MAX && table.is_cut() {
+            let mut first = 1;
+            for batch in batches {
+                self.out.write_all(vertical::draw(schema, batch, first, self.style)?.as_bytes())?;
+                first += count(batch);
+            }
+            return Ok(());
+        }
+        self.out.write_all(table.draw().as_bytes())?;
+        if table.hidden() > 0 {
+            writeln!(self.out, "{} columns are left out; \\x shows them", table.hidden())?;
+        }
         Ok(())
+    }
+
+    async fn vertical(
+        &mut self,
+        schema: &Schema,
+        mut batches: impl Stream<Item = limn_client::Result<RecordBatch>> + Unpin,
+    ) -> Result<u64, Failure> {
+        let mut rows = 0;
+        while let Some(batch) = batches.try_next().await? {
+            self.out.write_all(vertical::draw(schema, &batch, rows + 1, self.style)?.as_bytes())?;
+            rows += count(&batch);
+        }
+        Ok(rows)
     }
 
     async fn csv(
@@ -154,7 +238,7 @@ impl<W: Write> Output<W> {
         writer.write(&flat(&RecordBatch::new_empty(Arc::new(schema.clone())))?)?;
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {
-            rows += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+            rows += count(&batch);
             writer.write(&flat(&batch)?)?;
         }
         Ok(rows)
@@ -168,7 +252,7 @@ impl<W: Write> Output<W> {
         let mut writer = builder.build::<_, json::writer::LineDelimited>(&mut self.out);
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {
-            rows += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+            rows += count(&batch);
             writer.write(&batch)?;
         }
         writer.finish()?;
@@ -183,12 +267,16 @@ impl<W: Write> Output<W> {
         let mut writer = StreamWriter::try_new(&mut self.out, schema)?;
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {
-            rows += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+            rows += count(&batch);
             writer.write(&batch)?;
         }
         writer.finish()?;
         Ok(rows)
     }
+}
+
+fn count(batch: &RecordBatch) -> u64 {
+    u64::try_from(batch.num_rows()).unwrap_or(u64::MAX)
 }
 
 /// CSV has no lists or structs; they are written as text.
@@ -268,6 +356,24 @@ mod tests {
         let (rows, text) = text(Format::Table, vec![]).await;
         assert_eq!(rows, 0);
         assert!(text.contains("| n | s | l |"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_would_be_cut_is_turned_where_that_is_wanted() {
+        let style = Style { columns: Some(20), ..Style::default() };
+        for (turns, expected) in [(true, "-[ 1 ]"), (false, "+---")] {
+            let mut out = Vec::new();
+            let mut output = Output::new(Format::Table, &mut out).styled(style, turns);
+            output.batches(&batch().schema(), futures::stream::iter([Ok(batch())])).await.unwrap();
+            assert!(String::from_utf8(out).unwrap().starts_with(expected), "{turns}");
+        }
+    }
+
+    #[tokio::test]
+    async fn vertical_rows_are_numbered_through() {
+        let (rows, text) = text(Format::Vertical, vec![batch(), batch()]).await;
+        assert_eq!(rows, 4);
+        assert!(text.contains("-[ 4 ]-"), "{text}");
     }
 
     #[test]

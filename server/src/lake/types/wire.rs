@@ -1,7 +1,8 @@
 //! What leaves the server: the Arrow types that every client reads.
 //!
 //! Drivers in use (the JDBC driver most of all) do not read views, dictionaries, run-ends, list views, half floats or
-//! small decimals, so none of them is sent. Everything else goes out as the engine has it. It knows nothing of
+//! small decimals, so none of them is sent. Nor are nanoseconds, which functions such as `now()` count: Python has no
+//! type for them, and neither has a table of Limn. Everything else goes out as the engine has it. It knows nothing of
 //! messages or protocols.
 
 use std::sync::Arc;
@@ -21,6 +22,9 @@ pub fn wire_type(data_type: &DataType) -> DataType {
         T::BinaryView => T::Binary,
         T::Float16 => T::Float32,
         T::Decimal32(p, s) | T::Decimal64(p, s) => T::Decimal128(*p, *s),
+        T::Timestamp(TimeUnit::Nanosecond, zone) => T::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        T::Time64(TimeUnit::Nanosecond) => T::Time64(TimeUnit::Microsecond),
+        T::Duration(TimeUnit::Nanosecond) => T::Duration(TimeUnit::Microsecond),
         T::Dictionary(_, values) => wire_type(values),
         T::RunEndEncoded(_, values) => wire_type(values.data_type()),
         T::List(item) | T::ListView(item) => T::List(wire_field(item)),
@@ -105,6 +109,11 @@ mod tests {
         assert_eq!(wire_type(&T::Dictionary(Box::new(T::Int32), Box::new(T::Utf8View))), T::Utf8);
         assert_eq!(wire_type(&T::Decimal64(12, 3)), T::Decimal128(12, 3));
         assert_eq!(wire_type(&T::Float16), T::Float32);
+        let nanos = |zone: Option<&str>| T::Timestamp(TimeUnit::Nanosecond, zone.map(Into::into));
+        assert_eq!(wire_type(&nanos(None)), T::Timestamp(TimeUnit::Microsecond, None));
+        assert_eq!(wire_type(&nanos(Some("+11:00"))), T::Timestamp(TimeUnit::Microsecond, Some("+11:00".into())));
+        assert_eq!(wire_type(&T::Time64(TimeUnit::Nanosecond)), T::Time64(TimeUnit::Microsecond));
+        assert_eq!(wire_type(&T::Duration(TimeUnit::Nanosecond)), T::Duration(TimeUnit::Microsecond));
         let instant = super::super::instant();
         assert_eq!(wire_type(&instant), instant);
         assert_eq!(parameter_type(&instant), T::Timestamp(TimeUnit::Millisecond, Some("UTC".into())));

@@ -1,0 +1,174 @@
+"""Bulk ingestion through the stock ADBC driver, in every mode: what arrow-adbc's own tests and its users expect.
+
+It fails with the first thing that is not as expected, and prints nothing otherwise.
+"""
+
+import datetime
+import decimal
+import sys
+
+import adbc_driver_flightsql.dbapi as flight_sql
+import adbc_driver_manager
+import pyarrow as pa
+
+from check import expect, refused
+
+STATUS = adbc_driver_manager.AdbcStatusCode
+DATA = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "name": ["a", None, "ü"]})
+
+
+def main():
+    url = sys.argv[1]
+    with flight_sql.connect(url, autocommit=True) as connection:
+        with connection.cursor() as cursor:
+            modes(cursor)
+            mismatches(cursor)
+            sources(cursor)
+            places(cursor)
+            encodings(cursor)
+            much(cursor)
+        temporary(url, connection)
+
+
+def rows(cursor, sql):
+    cursor.execute(sql)
+    return cursor.fetchall()
+
+
+def fails(kind, text, call):
+    error = refused(adbc_driver_manager.Error, text, call)
+    expect(error.status_code, kind, str(error))
+
+
+def modes(cursor):
+    """What a mode says about a table that is there, and about one that is not."""
+    stored = [(1, "a"), (2, None), (3, "ü")]
+
+    def found():
+        return rows(cursor, "SELECT * FROM modes ORDER BY id, name")
+
+    fails(STATUS.NOT_FOUND, "modes", lambda: cursor.adbc_ingest("modes", DATA, mode="append"))
+    expect(cursor.adbc_ingest("modes", DATA, mode="create"), 3, "rows of create")
+    expect(found(), stored)
+    fails(STATUS.ALREADY_EXISTS, "modes", lambda: cursor.adbc_ingest("modes", DATA, mode="create"))
+    expect(found(), stored, "after a refused create")
+    expect(cursor.adbc_ingest("modes", DATA, mode="append"), 3, "rows of append")
+    expect(len(found()), 6)
+    other = pa.table({"other": [1.5]})
+    expect(cursor.adbc_ingest("modes", other, mode="replace"), 1, "rows of replace")
+    expect(found_columns(cursor, "modes"), ["other"])
+    cursor.adbc_ingest("modes", DATA, mode="replace")
+    expect(found(), stored)
+    expect(cursor.adbc_ingest("modes", DATA, mode="create_append"), 3)
+    expect(len(found()), 6)
+    expect(cursor.adbc_ingest("made", DATA, mode="create_append"), 3)
+    expect(rows(cursor, "SELECT count(*) FROM made"), [(3,)])
+    fails(STATUS.ALREADY_EXISTS, "made", lambda: cursor.adbc_ingest("made", other, mode="create_append"))
+    cursor.adbc_ingest("fresh", DATA, mode="replace")
+    expect(rows(cursor, "SELECT count(*) FROM fresh"), [(3,)])
+
+
+def found_columns(cursor, table):
+    cursor.execute(f"SELECT * FROM {table}")
+    return [column[0] for column in cursor.description]
+
+
+def mismatches(cursor):
+    """Rows that do not fit leave the table as it was."""
+    wrong = [pa.table({"id": [1], "name": ["x"], "more": [1]}), pa.table({"elsewhere": [1]}),
+             pa.table({"id": ["no number"], "name": ["x"]})]
+    for data in wrong:
+        refused(adbc_driver_manager.Error, "", lambda data=data: cursor.adbc_ingest("made", data, mode="append"))
+    expect(rows(cursor, "SELECT count(*) FROM made"), [(3,)])
+    # By name, in any order, from any type whose values fit.
+    turned = pa.table({"name": pa.array(["d"]).dictionary_encode(), "id": pa.array([4], pa.int8())})
+    cursor.adbc_ingest("made", turned, mode="append")
+    expect(rows(cursor, "SELECT * FROM made WHERE id = 4"), [(4, "d")])
+
+
+def sources(cursor):
+    """A table, a batch, a reader, nothing."""
+    cursor.adbc_ingest("sources", DATA.to_batches()[0], mode="create")
+    cursor.adbc_ingest("sources", DATA.to_reader(), mode="append")
+    many = pa.RecordBatchReader.from_batches(DATA.schema, (DATA.to_batches()[0] for _ in range(100)))
+    expect(cursor.adbc_ingest("sources", many, mode="append"), 300)
+    expect(rows(cursor, "SELECT count(*), sum(id) FROM sources"), [(306, 612)])
+    expect(cursor.adbc_ingest("no_rows", DATA.slice(0, 0), mode="create"), 0)
+    expect(found_columns(cursor, "no_rows"), ["id", "name"])
+
+
+def places(cursor):
+    """Schemas and names that need quoting."""
+    cursor.execute("CREATE SCHEMA landing")
+    cursor.adbc_ingest("modes", DATA, mode="create", db_schema_name="landing")
+    cursor.adbc_ingest("modes", DATA, mode="append", db_schema_name="landing", catalog_name="lake")
+    expect(rows(cursor, "SELECT count(*) FROM landing.modes"), [(6,)])
+    cursor.adbc_ingest('Meine "Tabelle"', DATA, mode="create")
+    expect(rows(cursor, 'SELECT count(*) FROM "Meine ""Tabelle"""'), [(3,)])
+    fails(STATUS.NOT_FOUND, "nowhere",
+          lambda: cursor.adbc_ingest("t", DATA, mode="create", db_schema_name="nowhere"))
+    fails(STATUS.NOT_FOUND, "elsewhere",
+          lambda: cursor.adbc_ingest("t", DATA, mode="create", catalog_name="elsewhere"))
+
+
+def encodings(cursor):
+    """What libraries send and tables do not keep: views, dictionaries, other units, unsigned numbers."""
+    moment = datetime.datetime(2024, 2, 29, 12, 30, 15, 123456)
+    data = pa.table({
+        "view": pa.array(["a", None], pa.string_view()), "large": pa.array(["b", None], pa.large_string()),
+        "dictionary": pa.array(["c", None]).dictionary_encode(), "bytes": pa.array([b"\0", None], pa.large_binary()),
+        "nanos": pa.array([moment, None], pa.timestamp("ns")),
+        "zone": pa.array([moment, None], pa.timestamp("ms", "UTC")),
+        "unsigned": pa.array([2**32 - 1, None], pa.uint32()), "day": pa.array([moment.date(), None], pa.date64()),
+        "half": pa.array([1.5, None], pa.float16()),
+        "small": pa.array([decimal.Decimal("1.25"), None], pa.decimal64(5, 2)),
+        "list": pa.array([["x"], None], pa.large_list(pa.string_view())),
+        "fixed": pa.array([[1, 2], None], pa.list_(pa.int32(), 2)),
+    })
+    expect(cursor.adbc_ingest("encodings", data, mode="create"), 2)
+    cursor.execute("SELECT * FROM encodings ORDER BY view")
+    found = cursor.fetch_arrow_table().to_pylist()
+    expect(found[1], dict.fromkeys(data.column_names))
+    first = found[0]
+    expect({name: first[name] for name in ("view", "large", "dictionary", "bytes", "unsigned", "day", "half", "list",
+                                          "fixed")},
+           {"view": "a", "large": "b", "dictionary": "c", "bytes": b"\0", "unsigned": 2**32 - 1, "day": moment.date(),
+            "half": 1.5, "list": ["x"], "fixed": [1, 2]})
+    expect(first["nanos"], moment)
+    expect(first["zone"].replace(tzinfo=None), moment.replace(microsecond=123000))
+    expect(first["small"], decimal.Decimal("1.25"))
+
+
+def much(cursor):
+    """A million rows, and batches near the driver's own limit of 16 MiB a message."""
+    schema = pa.schema([("id", pa.int64()), ("x", pa.float64())])
+
+    def batches():
+        for start in range(0, 1_000_000, 100_000):
+            ids = pa.array(range(start, start + 100_000), pa.int64())
+            yield pa.record_batch([ids, ids.cast(pa.float64())], schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    expect(cursor.adbc_ingest("much", reader, mode="create"), 1_000_000)
+    expect(rows(cursor, "SELECT count(*), sum(id), sum(x) FROM much"),
+           [(1_000_000, 499_999_500_000, 499_999_500_000.0)])
+    wide = pa.table({"text": ["y" * 1_000_000] * 15})
+    expect(cursor.adbc_ingest("wide", wide, mode="create"), 15)
+    expect(rows(cursor, "SELECT sum(length(text)) FROM wide"), [(15_000_000,)])
+
+
+def temporary(url, connection):
+    """A temporary table is the session's own, and goes with it; or it is refused in so many words."""
+    with connection.cursor() as cursor:
+        try:
+            cursor.adbc_ingest("passing", DATA, mode="create", temporary=True)
+        except adbc_driver_manager.NotSupportedError as error:
+            assert "temporary" in str(error), error
+            return
+        expect(rows(cursor, "SELECT count(*) FROM passing"), [(3,)])
+    with flight_sql.connect(url, autocommit=True) as other, other.cursor() as cursor:
+        refused(adbc_driver_manager.Error, "passing", lambda: rows(cursor, "SELECT * FROM passing"))
+
+
+if __name__ == "__main__":
+    main()
