@@ -49,6 +49,10 @@ pub const QUERY_ERROR_CHARS_MAX: usize = 500;
 pub const CLIENT_NAME_CHARS_MAX: usize = 200;
 /// The part of the memory pool that one statement may take where nothing is set: one in this many.
 pub const MEMORY_PER_QUERY_DIVISOR: usize = 2;
+/// Memory that each partition of a sort keeps for merging what it spilled, in bytes.
+pub const SORT_MERGE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// The same as a part of a statement's memory: one in this many.
+pub const SORT_MERGE_DIVISOR: usize = 32;
 /// Memory of all running statements together, in bytes, where the configuration says nothing.
 pub const MEMORY_POOL_BYTES_DEFAULT: usize = 4 * 1024 * 1024 * 1024;
 /// Spill files of all running statements together, in bytes.

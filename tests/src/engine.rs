@@ -66,16 +66,20 @@ impl TestEngine {
         // As an edge does, so that system.queries has its row.
         let mut run = self.engine.queries().begin(&ctx, sql);
         run.start();
-        let done = self.run_in(&ctx, sql).await;
+        let done = async {
+            let described = self.engine.describe(&ctx, sql).await?;
+            run.is(described.kind);
+            self.run_in(&ctx, sql, described.kind).await
+        };
+        let done = done.await;
         run.ended(done)
     }
 
-    async fn run_in(&self, ctx: &StatementContext, sql: &str) -> limn_server::Result<Reply> {
-        let described = self.engine.describe(ctx, sql).await?;
+    async fn run_in(&self, ctx: &StatementContext, sql: &str, kind: Kind) -> limn_server::Result<Reply> {
         let answer = self.engine.execute(ctx, sql, &[]).await?;
         let (schema, affected) = (answer.schema, answer.affected);
         let batches: Vec<_> = answer.batches.try_collect().await?;
-        match described.kind {
+        match kind {
             Kind::Effect => Ok(Reply::Count(affected.unwrap_or(0))),
             Kind::Query | Kind::EffectWithRows => Ok(Reply::Rows(schema, batches)),
         }

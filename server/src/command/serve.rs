@@ -35,6 +35,7 @@ pub struct Server {
     drain_timeout: Duration,
     draining: CancellationToken,
     closing: CancellationToken,
+    closing_http: CancellationToken,
     flight: JoinHandle<Result<()>>,
     http: JoinHandle<Result<()>>,
 }
@@ -74,13 +75,14 @@ impl Server {
             local_secret: LocalSecret::create(&data_dir)?,
             open: exposed.is_none(),
         };
-        let (draining, closing) = (CancellationToken::new(), CancellationToken::new());
+        let (draining, closing, closing_http) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         if let Some(tls) = &tls {
             tokio::spawn(Arc::clone(tls).watch(closing.clone()));
         }
         let flight = flight::serve(entrance, engine.clone(), draining.clone(), closing.clone());
         let state = HttpState { metrics, draining: draining.clone() };
-        let http = http::serve(http_listener, tls.clone(), state, closing.clone());
+        let http = http::serve(http_listener, tls.clone(), state, closing_http.clone());
         let server = Server {
             flight_addr,
             http_addr,
@@ -91,6 +93,7 @@ impl Server {
             drain_timeout,
             draining,
             closing,
+            closing_http,
             flight: tokio::spawn(flight),
             http: tokio::spawn(http),
         };
@@ -122,11 +125,13 @@ impl Server {
     pub async fn stop(self) -> Result<()> {
         self.draining.cancel();
         let queries = self.engine.queries();
-        // Both listeners stay until nothing runs: new calls are told why they are refused, and the drain can be watched.
+        // New calls are told why they are refused until nothing runs, and the drain can be watched to its end.
         let mut all = std::pin::pin!(async {
             queries.idle().await;
             self.closing.cancel();
-            (self.flight.await, self.http.await)
+            let flight = self.flight.await;
+            self.closing_http.cancel();
+            (flight, self.http.await)
         });
         let mut ended = tokio::time::timeout(self.drain_timeout, &mut all).await;
         if ended.is_err() {

@@ -1,7 +1,8 @@
 //! The memory of one statement: its own cap inside of the pool that all share, and the most that it had at once.
 //!
-//! Both pools are fair among consumers that can spill: each may take an equal part and goes to disk beyond it, while
-//! one that cannot spill fails when the rest is taken. It knows nothing of plans.
+//! Consumers that can spill share three quarters of the cap in equal parts and go to disk beyond theirs. The rest is for
+//! those that cannot, such as the merging of what was spilled: a sort that took everything could not even do that. It
+//! knows nothing of plans.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion::common::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
+
+/// The part of a statement's memory that those who can spill leave alone: one in this many.
+const UNSPILLABLE_DIVISOR: usize = 4;
 
 /// What a statement has reserved.
 #[derive(Debug, Default)]
@@ -24,6 +28,14 @@ impl MemoryUse {
         u64::try_from(self.peak.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
     }
 
+    /// Reserves within `cap`; otherwise gives what is reserved.
+    fn try_grow(&self, bytes: usize, cap: usize) -> Result<(), usize> {
+        let grown = |now: usize| now.checked_add(bytes).filter(|sum| *sum <= cap);
+        let before = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)?;
+        self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn grown(&self, bytes: usize) {
         let now = self.now.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         self.peak.fetch_max(now, Ordering::Relaxed);
@@ -36,20 +48,30 @@ impl MemoryUse {
 
 /// The environment of one statement: all that `shared` has, with at most `bytes` of its memory.
 pub(super) fn environment(shared: &RuntimeEnv, bytes: usize, usage: Arc<MemoryUse>) -> Arc<RuntimeEnv> {
-    let pool = StatementPool { own: FairSpillPool::new(bytes), shared: Arc::clone(&shared.memory_pool), usage };
+    let spillable = FairSpillPool::new(bytes - bytes / UNSPILLABLE_DIVISOR);
+    let pool = StatementPool { cap: bytes, spillable, shared: Arc::clone(&shared.memory_pool), usage };
     Arc::new(RuntimeEnv { memory_pool: Arc::new(pool), ..shared.clone() })
 }
 
 #[derive(Debug)]
 struct StatementPool {
-    own: FairSpillPool,
+    cap: usize,
+    /// Divides its part among those that can spill.
+    spillable: FairSpillPool,
     shared: Arc<dyn MemoryPool>,
     usage: Arc<MemoryUse>,
 }
 
+impl StatementPool {
+    /// What divides the reservation, where anything does.
+    fn part_of(&self, consumer: &MemoryConsumer) -> Option<&FairSpillPool> {
+        consumer.can_spill().then_some(&self.spillable)
+    }
+}
+
 impl fmt::Display for StatementPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.own, self.shared)
+        write!(f, "statement({} bytes of {})", self.cap, self.shared)
     }
 }
 
@@ -59,43 +81,60 @@ impl MemoryPool for StatementPool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.own.register(consumer);
+        if let Some(part) = self.part_of(consumer) {
+            part.register(consumer);
+        }
         self.shared.register(consumer);
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        self.own.unregister(consumer);
+        if let Some(part) = self.part_of(consumer) {
+            part.unregister(consumer);
+        }
         self.shared.unregister(consumer);
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.own.grow(reservation, additional);
+        if let Some(part) = self.part_of(reservation.consumer()) {
+            part.grow(reservation, additional);
+        }
         self.shared.grow(reservation, additional);
         self.usage.grown(additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        self.own.shrink(reservation, shrink);
+        if let Some(part) = self.part_of(reservation.consumer()) {
+            part.shrink(reservation, shrink);
+        }
         self.shared.shrink(reservation, shrink);
         self.usage.shrunk(shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<(), DataFusionError> {
-        self.own.try_grow(reservation, additional)?;
-        if let Err(error) = self.shared.try_grow(reservation, additional) {
-            self.own.shrink(reservation, additional);
-            return Err(error);
+        let part = self.part_of(reservation.consumer());
+        if let Some(part) = part {
+            part.try_grow(reservation, additional)?;
         }
-        self.usage.grown(additional);
-        Ok(())
+        let reserved = match self.usage.try_grow(additional, self.cap) {
+            Ok(()) => self.shared.try_grow(reservation, additional).inspect_err(|_| self.usage.shrunk(additional)),
+            Err(now) => Err(DataFusionError::ResourcesExhausted(format!(
+                "expected at most {} bytes of memory for the statement, found {now} and {additional} more for {}",
+                self.cap,
+                reservation.consumer().name()
+            ))),
+        };
+        if let (Err(_), Some(part)) = (&reserved, part) {
+            part.shrink(reservation, additional);
+        }
+        reserved
     }
 
     fn reserved(&self) -> usize {
-        self.own.reserved()
+        self.usage.now.load(Ordering::Relaxed)
     }
 
     fn memory_limit(&self) -> MemoryLimit {
-        self.own.memory_limit()
+        MemoryLimit::Finite(self.cap)
     }
 }
 
@@ -119,7 +158,12 @@ mod tests {
         assert!(b.try_grow(41).is_err());
         assert_eq!(second.memory_pool.reserved(), 0);
         b.try_grow(40).unwrap();
+        // Those that can spill leave a quarter to those that cannot.
+        let spillable = MemoryConsumer::new("sort").with_can_spill(true).register(&first.memory_pool);
         drop(a);
+        assert!(spillable.try_grow(46).is_err());
+        spillable.try_grow(45).unwrap();
+        drop(spillable);
         assert_eq!((shared.reserved(), usage.peak()), (40, 60));
     }
 }

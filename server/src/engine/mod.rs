@@ -10,9 +10,11 @@
 //!   `current_user`: the function
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
-//! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects, one family a file
+//! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects,
+//!   one family a file
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
-//! - [`queries`]: what runs, waits and ran; `kill`; `live_tables` shows it, `query_history` keeps it; `memory`: what one statement may take
+//! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
+//! - `memory`: what one statement may take
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;

@@ -18,7 +18,9 @@ use super::types::Types;
 use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
 use crate::lake::{DataDirectory, Lake};
-use crate::limits::{BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR};
+use crate::limits::{
+    BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR, SORT_MERGE_BYTES_MAX, SORT_MERGE_DIVISOR,
+};
 use crate::registry::Registry;
 use crate::registry::users::Users;
 use crate::sql::overflow::CheckedIntegers;
@@ -65,9 +67,9 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
-    let base = base_state(&options, &directory, &lake)?;
+    let statement_bytes = options.limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
+    let base = base_state(&options, statement_bytes, &directory, &lake)?;
     let (limits, kept_sessions) = (options.limits, OnceLock::new());
-    let statement_bytes = limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
     let queries = Queries::new(&limits, options.metrics);
     let history = QueryHistory::open(&lake).await?;
     let models = ModelCache::new();
@@ -94,7 +96,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-fn base_state(options: &EngineOptions, directory: &DataDirectory, lake: &Lake) -> Result<SessionState> {
+fn base_state(
+    options: &EngineOptions,
+    statement_bytes: usize,
+    directory: &DataDirectory,
+    lake: &Lake,
+) -> Result<SessionState> {
     let named = std::num::NonZeroUsize::new(MEMORY_CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
     let spill = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![directory.temporary()]))
@@ -109,6 +116,8 @@ fn base_state(options: &EngineOptions, directory: &DataDirectory, lake: &Lake) -
         .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
         .with_information_schema(true)
         .with_batch_size(BATCH_ROWS)
+        // Each partition of a sort keeps so much for merging what it spilled, however small the statement's memory is.
+        .with_sort_spill_reservation_bytes(SORT_MERGE_BYTES_MAX.min(statement_bytes / SORT_MERGE_DIVISOR))
         // Views over strings would have to be copied again at the wire.
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
