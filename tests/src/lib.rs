@@ -4,7 +4,8 @@
 //! answers with a [`Failure`] instead of panicking, so that a test reads as a list of steps that end in `?`.
 //!
 //! # Layout
-//! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it
+//! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it;
+//!   [`raw`]: one that sends exactly what a test says
 //! - [`engine`]: an engine in this process on a directory of its own
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
@@ -19,6 +20,7 @@ mod failure;
 pub mod maven;
 pub mod paths;
 pub mod python;
+pub mod raw;
 pub mod server;
 pub mod slt;
 pub mod tidy;

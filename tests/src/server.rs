@@ -99,6 +99,11 @@ impl TestServer {
         &self.http
     }
 
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         data_dir(&self.options, self.scratch.path())

@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
+pub use crate::training::Progress;
 use crate::{Error, Result};
 
 /// Who runs a statement.
@@ -88,6 +89,8 @@ pub struct StatementContext {
     pub cancel: CancellationToken,
     /// The versions that it reads.
     pub snapshots: Snapshots,
+    /// How far it is, where it says so.
+    pub progress: Progress,
 }
 
 impl StatementContext {
@@ -100,6 +103,7 @@ impl StatementContext {
             deadline: None,
             cancel: CancellationToken::new(),
             snapshots: Snapshots::default(),
+            progress: Progress::default(),
         }
     }
 

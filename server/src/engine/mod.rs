@@ -6,9 +6,11 @@
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
+//! - `temporaries`: the tables that one session has besides
 //! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `ingest`: rows from outside into a table
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -17,6 +19,7 @@ mod copy;
 mod describe_model;
 mod execute;
 mod features;
+mod ingest;
 mod insert;
 mod model_statements;
 mod models;
@@ -27,6 +30,7 @@ pub mod session;
 mod settings;
 mod show;
 mod table_statements;
+mod temporaries;
 mod train;
 
 use std::path::PathBuf;
@@ -38,7 +42,8 @@ use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use futures::Stream;
 
-pub use context::{Principal, Snapshots, StatementContext};
+pub use context::{Principal, Progress, Snapshots, StatementContext};
+pub use ingest::{IfExists, IfMissing, IngestRequest};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
 pub use crate::lake::types::{parameter_type, sql_name};
@@ -138,6 +143,20 @@ impl Engine {
         execute::execute(&self.inner, ctx, sql, parameters).await
     }
 
+    /// Takes the rows of `batches`, which have the columns of `schema`, into a table: all of them in one durable
+    /// commit, or none. Answers how many rows there were.
+    ///
+    /// An error among the batches, or `ctx.cancel`, ends it without a trace as long as the commit has not begun.
+    pub async fn ingest(
+        &self,
+        ctx: &StatementContext,
+        request: IngestRequest,
+        schema: SchemaRef,
+        batches: BatchStream,
+    ) -> Result<u64> {
+        ingest::run(&self.inner, ctx, request, schema, batches).await
+    }
+
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.
     pub fn schemas(&self) -> Vec<String> {
         schema_names(&self.inner)
@@ -170,6 +189,17 @@ impl Engine {
         tables
     }
 
+    /// The temporary tables of a statement's session, as if they were in its schema, in order.
+    pub fn temporary_tables(&self, ctx: &StatementContext) -> Vec<CatalogTable> {
+        let schema = ctx.session.schema();
+        let listed = |relation: &Arc<crate::lake::Relation>| CatalogTable {
+            schema: schema.clone(),
+            name: relation.name.table.clone(),
+            table_type: TEMPORARY_TABLE,
+        };
+        ctx.session.temporaries.list().iter().map(listed).collect()
+    }
+
     /// The wire schema of one table or view, with the nullability of its columns.
     pub async fn table_schema(&self, ctx: &StatementContext, schema: &str, table: &str) -> Result<SchemaRef> {
         let name = TableName { schema: schema.to_string(), table: table.to_string() };
@@ -189,6 +219,9 @@ impl Engine {
         self.inner.lake.settle().await;
     }
 }
+
+/// The type of temporary tables, in the standard's words.
+pub const TEMPORARY_TABLE: &str = "LOCAL TEMPORARY";
 
 /// The schema of Limn's own tables.
 pub const SYSTEM_SCHEMA: &str = "system";

@@ -3,7 +3,9 @@
 //! The edges decide which requests share one. It knows nothing of tokens or cookies.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::temporaries::Temporaries;
 
 /// The catalog that Limn serves.
 pub const CATALOG: &str = "lake";
@@ -15,6 +17,8 @@ pub const DEFAULT_SCHEMA: &str = "main";
 pub struct Session {
     /// The session's id, 32 hex digits.
     pub id: String,
+    /// Its temporary tables.
+    pub temporaries: Arc<Temporaries>,
     state: RwLock<State>,
 }
 
@@ -29,6 +33,7 @@ impl Session {
     pub fn new() -> Self {
         Session {
             id: uuid::Uuid::new_v4().simple().to_string(),
+            temporaries: Arc::default(),
             state: RwLock::new(State { schema: DEFAULT_SCHEMA.into(), settings: BTreeMap::new() }),
         }
     }

@@ -16,6 +16,7 @@ use limn_sql_udfs::train::Request;
 use super::catalog::Scope;
 use super::plan::{self, Planned};
 use super::{Answer, output};
+use crate::lake::is_temporary;
 use crate::lake::types::{wire_batch, wire_schema};
 use crate::sql::train::Train;
 use crate::training::{self, Job, Read};
@@ -32,6 +33,11 @@ pub(super) async fn planned(scope: Scope, statement: &Train) -> Result<Planned> 
     if planned.reads_files {
         return Err(Error::unsupported("a training query cannot read files: what it learned from could change unseen")
             .with_hint("load the files first: CREATE TABLE t AS SELECT * FROM read_csv('…')"));
+    }
+    if let Some(read) = planned.scope.reads().iter().find(|read| is_temporary(&read.id)) {
+        let name = &read.name.table;
+        return Err(Error::unsupported(format!("a training query cannot read `{name}`, which is a temporary table"))
+            .with_hint("what a model learned from must last: put the rows into a table"));
     }
     repeatable(&planned.plan)?;
     let analysed = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
@@ -111,6 +117,7 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
         memory: MemoryConsumer::new(format!("training of `{}`", statement.model)).register(pool),
         cancel: ctx.cancel.clone(),
         deadline: ctx.deadline,
+        progress: ctx.progress.clone(),
     };
     let row = training::run(&registry, job).await?;
     let affected = row.num_rows() as u64;

@@ -5,7 +5,8 @@
 //! # Layout
 //! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
-//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, `stream` to where
+//! - `statement`, `prepared`, `update`, `ingest`, `poll`: running statements; `execution` in what, `stream` to where
+//! - `parameters`, `decode`: what clients bind and send
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
 //! - `catalogs`, `schemas`, `tables`, `table_types`, `keys`, `type_info`, `sql_info`: metadata; `columns` names types
 //! - `auth`, `session`, `session_options`, `handles`: who asks, in which session
@@ -15,13 +16,16 @@ mod auth;
 mod cancel;
 mod catalogs;
 mod columns;
+mod decode;
 mod dispatch;
 mod execution;
 mod handles;
 mod info;
+mod ingest;
 mod keys;
 mod linger;
 mod parameters;
+mod poll;
 mod prepared;
 mod schema;
 mod schemas;
@@ -61,6 +65,7 @@ pub async fn serve(
     stopping: CancellationToken,
 ) -> Result<()> {
     let shared = Arc::new(service::Shared::new(engine, metrics, stopping)?);
+    let background = shared.background.clone();
     let service = FlightServiceServer::new(service::Service::new(shared))
         .max_decoding_message_size(WIRE_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);
@@ -72,7 +77,11 @@ pub async fn serve(
         .add_service(service)
         .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
         .await
-        .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))
+        .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))?;
+    // Effects that somebody polls are no open calls, and are finished too.
+    background.close();
+    background.wait().await;
+    Ok(())
 }
 
 /// What a message has around its body: the stream checks bodies with a text, tonic would check the whole without one.

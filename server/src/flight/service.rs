@@ -14,18 +14,20 @@ use arrow_flight::{
 };
 use futures::Stream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::dispatch::Dispatch;
+use super::dispatch::{Dispatch, NO_SUBSTRAIT};
 use super::execution::Statements;
 use super::handles::Handles;
+use super::poll::Poll;
 use super::prepared::Prepared;
 use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
-use super::{auth, schema};
+use super::{auth, poll, prepared, schema};
 use crate::engine::Engine;
-use crate::limits::{PREPARED_STATEMENT_IDLE, PREPARED_STATEMENTS_MAX};
+use crate::limits::{POLL_IDLE, POLLS_MAX, PREPARED_STATEMENT_IDLE, PREPARED_STATEMENTS_MAX};
 use crate::telemetry::Metrics;
 use crate::{Error, Result};
 
@@ -37,6 +39,10 @@ pub struct Shared {
     pub sessions: Sessions,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
+    /// The effects that are polled, by handle.
+    pub polls: Handles<Arc<Poll>>,
+    /// The work that no open call waits for.
+    pub background: TaskTracker,
     /// The running statements.
     pub statements: Statements,
     /// What the server says about itself.
@@ -50,6 +56,8 @@ impl Shared {
             engine,
             sessions: Sessions::new(stopping),
             prepared: Handles::new(PREPARED_STATEMENTS_MAX, PREPARED_STATEMENT_IDLE),
+            polls: Handles::new(POLLS_MAX, POLL_IDLE),
+            background: TaskTracker::new(),
             statements: Statements::new(metrics),
             sql_infos: SqlInfos::new()?,
         })
@@ -120,8 +128,13 @@ impl FlightService for Service {
         self.keep(&caller, self.dispatch.get_flight_info(request).await)
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        answer(Err(Error::unsupported("PollFlightInfo is not offered; GetFlightInfo answers at once")))
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        let (caller, request) = self.admit(request)?;
+        let response = match poll::answer_of(&self.shared, &caller, request.get_ref()).await? {
+            Some(told) => Response::new(told),
+            None => self.dispatch.get_flight_info(request).await?.map(poll::complete),
+        };
+        self.keep(&caller, Ok(response))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
@@ -141,7 +154,18 @@ impl FlightService for Service {
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let (caller, request) = self.admit(request)?;
-        self.keep(&caller, self.dispatch.do_action(request).await)
+        let response = match request.get_ref().r#type.as_str() {
+            // arrow-flight's answers to these have no `is_update`, and no refusal.
+            "CreatePreparedStatement" => {
+                let body = prepared::create(&self.shared, &caller, &request.get_ref().body).await?;
+                let answers: Self::DoActionStream =
+                    Box::pin(futures::stream::iter([Ok(arrow_flight::Result { body })]));
+                Ok(Response::new(answers))
+            }
+            "CreatePreparedSubstraitPlan" => answer(Err(Error::unsupported(NO_SUBSTRAIT))),
+            _ => self.dispatch.do_action(request).await,
+        };
+        self.keep(&caller, response)
     }
 
     /// The actions that work; arrow-flight's own list has transactions and savepoints in it.
