@@ -256,6 +256,29 @@ pub async fn until_running(server: &TestServer, wanted: u64) -> Outcome {
     .await
 }
 
+/// The server after it has drained and was started again. The runtime goes on meanwhile, so that connections close.
+pub async fn drained(mut server: TestServer) -> Outcome<TestServer> {
+    tokio::task::spawn_blocking(move || {
+        let status = server.terminate()?;
+        ensure(status.success(), || format!("the server ended with {status}:\n{}", server.stderr()))?;
+        server.restart()?;
+        Ok(server)
+    })
+    .await?
+}
+
+/// What is left of unfinished work below the data directory's `tmp/`, the engine's own spill directory aside.
+pub fn unfinished(server: &TestServer) -> Outcome<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(server.data_dir().join("tmp"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with("datafusion-") {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
 /// Waits until `seen` gives something.
 pub async fn until<T>(mut seen: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
     let deadline = Instant::now() + REST_DEADLINE;

@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::CommandPreparedStatementUpdate;
 use arrow_flight::{FlightData, FlightInfo};
 use futures::{StreamExt, TryStreamExt};
-use limn_tests::raw::{Raw, bound, count, descriptor, encoded, ingest_mode, statement, until_running};
+use limn_tests::raw::{Raw, bound, count, descriptor, drained, encoded, ingest_mode, statement, until_running};
 use limn_tests::{Context, Outcome, TestServer};
 use tonic::{Code, Status};
 
@@ -160,7 +160,7 @@ async fn a_prepared_statement_runs_once_each_time_that_it_is_asked_for() -> Outc
 /// A client that hangs up before the answer gets all of the effect or nothing of it, and never twice.
 #[tokio::test]
 async fn a_client_that_never_waits_for_the_answer_gets_all_or_nothing() -> Outcome {
-    let mut server = TestServer::start()?;
+    let server = TestServer::start()?;
     let raw = prepared(&server).await?;
     let ways = [Way::Info, Way::Update, Way::PreparedInfo, Way::PreparedUpdate, Way::Poll];
     for round in 0..20 {
@@ -178,8 +178,7 @@ async fn a_client_that_never_waits_for_the_answer_gets_all_or_nothing() -> Outco
     }
     drop(raw);
     // What was still under way has ended with the server.
-    assert!(server.terminate()?.success());
-    server.restart()?;
+    let server = drained(server).await?;
     let mut raw = Raw::connect(&server).await?;
     let torn = "SELECT count(*) FROM (SELECT a FROM t GROUP BY a HAVING count(*) <> 7) AS torn";
     assert_eq!(raw.number(torn).await?, 0);

@@ -24,7 +24,7 @@ async fn dropping_a_stream_stops_its_statement() -> Outcome {
     let info = raw.info(&statement(ENDLESS)).await?;
     let ticket = info.endpoint[0].ticket.clone().context("no ticket")?;
     let mut stream = raw.service.do_get(ticket).await?.into_inner();
-    stream.next().await.context("no schema")?;
+    stream.next().await.context("no schema")??;
     until_running(&server, 1).await?;
     drop(stream);
     until_running(&server, 0).await
@@ -40,7 +40,7 @@ async fn a_statement_is_cancelled_by_its_info() -> Outcome {
     assert_eq!(error.code(), Code::NotFound, "nothing runs yet");
     let ticket = info.endpoint[0].ticket.clone().context("no ticket")?;
     let mut stream = raw.service.do_get(ticket).await?.into_inner();
-    stream.next().await.context("no schema")?;
+    stream.next().await.context("no schema")??;
     let bodies = raw.action("CancelFlightInfo", cancel).await?;
     // CancelFlightInfoResult { status(1): CANCELLED (1) }
     assert_eq!(bodies[0].as_ref(), [0x08, 1]);
@@ -85,7 +85,7 @@ async fn a_draining_server_finishes_what_it_began() -> Outcome {
     let info = raw.info(&statement(sql)).await?;
     let ticket = info.endpoint[0].ticket.clone().context("no ticket")?;
     let mut stream = raw.service.do_get(ticket).await?.into_inner();
-    let schema = stream.next().await.context("no schema")?;
+    let schema = stream.next().await.context("no schema")??;
 
     let http = server.http_addr().to_string();
     let ended = tokio::task::spawn_blocking(move || server.terminate());
@@ -97,6 +97,6 @@ async fn a_draining_server_finishes_what_it_began() -> Outcome {
     let messages = futures::stream::iter([schema].into_iter().chain(rest).map(Ok));
     let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await?;
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_000);
-    assert!(ended.await?.success());
+    assert!(ended.await??.success());
     Ok(())
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::Int64Type;
 use arrow_flight::sql::CommandGetCatalogs;
 use arrow_flight::sql::CommandPreparedStatementQuery;
 use arrow_flight::{CancelFlightInfoRequest, FlightDescriptor, PollInfo};
-use limn_tests::raw::{Raw, descriptor, schema_of, statement, until_running};
+use limn_tests::raw::{Raw, descriptor, drained, schema_of, statement, until_running};
 use limn_tests::{Context, Outcome, TestServer};
 use prost::Message;
 use tonic::Code;
@@ -169,23 +169,22 @@ async fn a_failed_effect_fails_its_poll_and_strangers_are_refused() -> Outcome {
     let last = forged.last_mut().context("an empty handle")?;
     *last = if *last == b'0' { b'1' } else { b'0' };
     assert_eq!(raw.poll(FlightDescriptor::new_cmd(forged)).await.unwrap_err().code(), Code::NotFound);
-    for malformed in [Vec::new(), b"no command".to_vec()] {
-        assert_eq!(raw.poll(FlightDescriptor::new_cmd(malformed)).await.unwrap_err().code(), Code::InvalidArgument);
-    }
+    let malformed = FlightDescriptor::new_cmd(b"no command".to_vec());
+    assert_eq!(raw.poll(malformed).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(raw.poll(FlightDescriptor::new_cmd(Vec::new())).await.unwrap_err().code(), Code::Unimplemented);
     raw.action("CancelFlightInfo", CancelFlightInfoRequest { info: told.info }.encode_to_vec()).await?;
     until_running(&server, 0).await
 }
 
 #[tokio::test]
 async fn a_draining_server_finishes_a_polled_effect() -> Outcome {
-    let mut server = TestServer::start()?;
+    let server = TestServer::start()?;
     let mut raw = Raw::with_table(&server).await?;
     let sql =
         "INSERT INTO t SELECT a.value FROM generate_series(1, 2000) AS a CROSS JOIN generate_series(1, 1000) AS b";
     let told = polled(&mut raw, sql).await?;
     drop(raw);
-    assert!(server.terminate()?.success());
-    server.restart()?;
+    let server = drained(server).await?;
     let mut raw = Raw::connect(&server).await?;
     assert_eq!(raw.number("SELECT count(*) FROM t").await?, 2_000_000);
     if let Some(handle) = told.flight_descriptor {

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::HandshakeRequest;
 use arrow_flight::sql::{CommandGetTables, CommandStatementIngest};
 use futures::TryStreamExt;
-use limn_tests::raw::{Raw, encoded, ingest_mode, until};
+use limn_tests::raw::{Raw, encoded, ingest_mode, unfinished, until};
 use limn_tests::{Context, Outcome, TestServer};
 use tonic::Code;
 
@@ -44,9 +44,9 @@ async fn listed(raw: &mut Raw, include_schema: bool) -> Outcome<Vec<(String, Str
     Ok(text(2).zip(text(3)).collect())
 }
 
-/// Waits until no directory below `tmp/` is left.
-async fn until_gone(server: &TestServer) -> Outcome {
-    until(|| Ok(std::fs::read_dir(server.data_dir().join("tmp"))?.next().is_none().then_some(()))).await
+/// Waits until this many tables are left below `tmp/`.
+async fn until_left(server: &TestServer, tables: usize) -> Outcome {
+    until(|| Ok((unfinished(server)?.len() == tables).then_some(()))).await
 }
 
 #[tokio::test]
@@ -115,16 +115,15 @@ async fn a_temporary_table_goes_with_its_session() -> Outcome {
     let mut own = session(&server).await?;
     own.ingest(&temporary("t", "create"), vec![rows(0..1000)?]).await?;
     own.ingest(&temporary("t", "replace"), vec![rows(0..10)?]).await?;
-    let left = || -> Outcome<usize> { Ok(std::fs::read_dir(server.data_dir().join("tmp"))?.count()) };
-    until(|| Ok((left()? == 1).then_some(()))).await.context("the replaced one goes at once")?;
+    until_left(&server, 1).await.context("the replaced one goes at once")?;
     own.action("CloseSession", Vec::new()).await?;
     assert_eq!(own.query("SELECT * FROM t").await.unwrap_err().code(), Code::NotFound);
-    until_gone(&server).await?;
+    until_left(&server, 0).await?;
 
     own.ingest(&temporary("t", "create"), vec![rows(0..1000)?]).await?;
     server.kill9()?;
     server.restart()?;
-    until_gone(&server).await?;
+    until_left(&server, 0).await?;
     let mut again = session(&server).await?;
     assert_eq!(again.query("SELECT * FROM t").await.unwrap_err().code(), Code::NotFound);
     Ok(())
