@@ -29,7 +29,9 @@ def main():
                 " TIMESTAMPTZ '2024-02-29 12:00:00+11:00', 12.50, [1, NULL]), "
                 "(2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
         read_polars(url, connection)
+        write_polars(url, connection)
         read_pandas(connection)
+        write_pandas(connection)
 
 
 def as_uri(url):
