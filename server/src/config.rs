@@ -4,15 +4,19 @@
 //! [`FileSettings::parse`], [`ServeConfig::merge`]); only [`ServerFlags::resolve`] reads the file and resolves names.
 //! Commands see resolved settings and never the environment.
 
+mod accounts;
 mod sql;
+mod tls;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::accounts::{PasswordSource, ServerChoice, TokenAction, TokenFlags, UserAction, UserFlags};
 pub use self::sql::{Format, Hidden, SqlFlags, Terminal};
-use crate::limits::MEMORY_POOL_BYTES_DEFAULT;
+pub use self::tls::{TlsFiles, TlsFlags};
+use crate::limits::{Limits, MEMORY_POOL_BYTES_DEFAULT, byte_count};
 use crate::{Error, Result, error};
 
 /// The file that is read where `--config` names none, if it exists in the working directory.
@@ -38,6 +42,10 @@ pub enum Command {
     Demo(DemoFlags),
     /// Run SQL: a shell, or statements from the command line, a file or standard input
     Sql(SqlFlags),
+    /// Add, list and remove users
+    User(UserFlags),
+    /// Create, list and revoke tokens
+    Token(TokenFlags),
     /// Write example data, the same bytes for the same seed
     Generate(GenerateFlags),
 }
@@ -114,7 +122,13 @@ pub struct ServerFlags {
     /// The memory of all running statements together, such as 512MiB or 8GB [default: 4GiB]
     #[arg(long, env = "LIMN_MEMORY", value_name = "BYTES")]
     pub memory: Option<String>,
-    /// Serve other machines without users and without TLS
+    /// A limit of the server, such as `max_concurrent_queries=8`; several are separated by commas
+    #[arg(long = "limit", env = "LIMN_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub limits: Vec<String>,
+    /// The certificates.
+    #[command(flatten)]
+    pub tls: TlsFlags,
+    /// Serve other machines without users or without TLS
     #[arg(long, env = "LIMN_INSECURE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
     /// What to log, such as `info` or `limn_server=debug` [default: warn]
@@ -135,6 +149,12 @@ pub struct ServeConfig {
     pub ready_file: Option<PathBuf>,
     /// The memory pool, in bytes.
     pub memory_bytes: usize,
+    /// What else bounds the server.
+    pub limits: Limits,
+    /// The certificates.
+    pub tls: Option<TlsFiles>,
+    /// Serve other machines without users or without TLS.
+    pub insecure: bool,
     /// What to log.
     pub log: String,
 }
@@ -147,12 +167,15 @@ pub struct FileSettings {
     http_addr: Option<String>,
     ready_file: Option<PathBuf>,
     memory: Option<String>,
+    tls: TlsFlags,
     insecure: Option<bool>,
     log: Option<String>,
+    limits: Vec<(String, String)>,
 }
 
 /// The keys of a `limn.toml`.
-const KEYS: [&str; 7] = ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "insecure", "log"];
+const KEYS: [&str; 9] =
+    ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "tls", "insecure", "log", "limits"];
 
 impl ServerFlags {
     /// Reads the file, if there is one, and resolves everything.
@@ -185,8 +208,10 @@ impl FileSettings {
                 "http_addr" => settings.http_addr = Some(string(&key, value)?),
                 "ready_file" => settings.ready_file = Some(string(&key, value)?.into()),
                 "memory" => settings.memory = Some(string_or_number(&key, value)?),
+                "tls" => settings.tls = TlsFlags::parse(&key, value)?,
                 "insecure" => settings.insecure = Some(boolean(&key, value)?),
                 "log" => settings.log = Some(string(&key, value)?),
+                "limits" => settings.limits = limits(&key, value)?,
                 _ => return Err(unknown_key(&key)),
             }
         }
@@ -220,6 +245,32 @@ fn string_or_number(key: &str, value: toml::Value) -> Result<String> {
     }
 }
 
+/// The table `[limits]`: names and values, checked when they are set.
+fn limits(key: &str, value: toml::Value) -> Result<Vec<(String, String)>> {
+    match value {
+        toml::Value::Table(table) => {
+            table.into_iter().map(|(name, value)| Ok((name.clone(), string_or_number(&name, value)?))).collect()
+        }
+        other => Err(mistyped(key, "a table", &other)),
+    }
+}
+
+/// The limits of the file, then those of the command line.
+fn resolved_limits(file: Vec<(String, String)>, flags: &[String]) -> Result<Limits> {
+    let mut limits = Limits::default();
+    for (name, value) in file {
+        limits.set(&name.replace('-', "_"), &value)?;
+    }
+    for flag in flags {
+        let (name, value) = flag.split_once('=').ok_or_else(|| {
+            Error::input(format!("--limit: expected NAME=VALUE, found `{flag}`"))
+                .with_hint("write it like `--limit max_concurrent_queries=8`")
+        })?;
+        limits.set(&name.trim().replace('-', "_"), value)?;
+    }
+    Ok(limits)
+}
+
 fn boolean(key: &str, value: toml::Value) -> Result<bool> {
     match value {
         toml::Value::Boolean(value) => Ok(value),
@@ -232,7 +283,10 @@ impl ServeConfig {
     pub fn merge(flags: ServerFlags, file: FileSettings) -> Result<Self> {
         let flight_addr = address("flight-addr", flags.flight_addr.or(file.flight_addr), "127.0.0.1:50051")?;
         let http_addr = address("http-addr", flags.http_addr.or(file.http_addr), "127.0.0.1:8080")?;
-        if !flags.insecure.or(file.insecure).unwrap_or(false) {
+        let tls = flags.tls.resolve(file.tls)?;
+        let insecure = flags.insecure.or(file.insecure).unwrap_or(false);
+        // Whether there are users shows once the data directory is open.
+        if !insecure && tls.is_none() {
             refuse_exposed("flight-addr", flight_addr)?;
             refuse_exposed("http-addr", http_addr)?;
         }
@@ -240,12 +294,16 @@ impl ServeConfig {
             Some(text) => bytes("memory", &text)?,
             None => MEMORY_POOL_BYTES_DEFAULT,
         };
+        let limits = resolved_limits(file.limits, &flags.limits)?;
         Ok(ServeConfig {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             flight_addr,
             http_addr,
             ready_file: flags.ready_file.or(file.ready_file),
             memory_bytes,
+            limits,
+            tls,
+            insecure,
             log: flags.log.or(file.log).unwrap_or_else(|| "warn".into()),
         })
     }
@@ -259,6 +317,9 @@ impl ServeConfig {
             http_addr: loopback,
             ready_file: None,
             memory_bytes: MEMORY_POOL_BYTES_DEFAULT,
+            limits: Limits::default(),
+            tls: None,
+            insecure: false,
             log: "warn".into(),
         }
     }
@@ -274,44 +335,21 @@ fn address(flag: &str, given: Option<String>, default: &str) -> Result<SocketAdd
     found.next().ok_or_else(|| wrong(" (the name has no address)".into()))
 }
 
-/// Without users and TLS everyone who reaches the port may do everything, so other machines must not reach it unasked.
+/// Without TLS passwords and data can be read on the way, so other machines are not served unasked.
 fn refuse_exposed(flag: &str, addr: SocketAddr) -> Result<()> {
     if addr.ip().is_loopback() {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "--{flag}: `{addr}` is reachable from other machines, and no users and no TLS are set up"
-    ))
-    .with_hint("bind to 127.0.0.1, or say `--insecure` to serve everyone who can reach the port"))
+    Err(Error::input(format!("--{flag}: `{addr}` is reachable from other machines, and no TLS is set up"))
+        .with_hint("give --tls-cert and --tls-key, bind to 127.0.0.1, or say `--insecure`"))
 }
 
-/// A number of bytes: `1048576`, `512MiB`, `8 GB`. `K`, `M`, `G`, `T` alone and with `iB` are powers of 1024, with `B`
-/// powers of 1000.
+/// A number of bytes, see [`byte_count`].
 fn bytes(flag: &str, text: &str) -> Result<usize> {
-    let wrong = || {
+    byte_count(text).ok_or_else(|| {
         Error::input(format!("--{flag}: expected a number of bytes, found `{text}`"))
             .with_hint("write it like `1073741824`, `512MiB` or `8GB`")
-    };
-    let trimmed = text.trim();
-    let digits: String = trimmed.chars().take_while(char::is_ascii_digit).collect();
-    let unit = trimmed.strip_prefix(digits.as_str()).unwrap_or_default().trim().to_ascii_lowercase();
-    let factor: usize = match unit.as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        _ => return Err(wrong()),
-    };
-    let number: usize = digits.parse().map_err(|_| wrong())?;
-    match number.checked_mul(factor) {
-        Some(total) if total > 0 => Ok(total),
-        _ => Err(wrong()),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -346,7 +384,8 @@ mod tests {
 
     #[test]
     fn every_key_of_the_file_is_read() {
-        let text = "data_dir='d'\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'";
+        let text = "data_dir='d'\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'\n\
+                    [limits]\nmax_sessions=7\nqueue-wait='5s'\n[tls]\ncert='c'";
         let expected = FileSettings {
             data_dir: Some("d".into()),
             flight_addr: Some("f".into()),
@@ -355,10 +394,25 @@ mod tests {
             memory: Some("m".into()),
             insecure: Some(true),
             log: Some("l".into()),
+            limits: vec![("max_sessions".into(), "7".into()), ("queue-wait".into(), "5s".into())],
+            tls: TlsFlags { cert: Some("c".into()), ..TlsFlags::default() },
         };
         assert_eq!(FileSettings::parse(text).unwrap(), expected);
         let table: toml::Table = text.parse().unwrap();
         assert!(KEYS.iter().all(|key| table.contains_key(*key)), "a key is missing from this test");
+    }
+
+    #[test]
+    fn limits_come_from_the_file_and_then_from_flags() {
+        let file = || FileSettings::parse("[limits]\nmax_sessions = 7\nqueue-wait = '5s'").unwrap();
+        let config = ServeConfig::merge(flags(&["--limit", "max_sessions=9,drain-timeout=1s"]), file()).unwrap();
+        assert_eq!(config.limits.max_sessions, 9);
+        assert_eq!(config.limits.queue_wait.as_secs(), 5);
+        assert_eq!(config.limits.drain_timeout.as_secs(), 1);
+        let error = ServeConfig::merge(flags(&["--limit", "max_sessions"]), file()).unwrap_err();
+        assert_eq!(error.message(), "--limit: expected NAME=VALUE, found `max_sessions`");
+        let error = ServeConfig::merge(flags(&["--limit", "max_session=1"]), file()).unwrap_err();
+        assert_eq!(error.message(), "unknown limit `max_session`, the nearest is `max_sessions`");
     }
 
     #[test]
@@ -378,6 +432,8 @@ mod tests {
         assert!(error.message().starts_with("--flight-addr: `0.0.0.0:0` is reachable from other machines"));
         let told = flags(&["--flight-addr", "0.0.0.0:0", "--insecure"]);
         assert!(ServeConfig::merge(told, FileSettings::default()).is_ok());
+        let tls = flags(&["--flight-addr", "0.0.0.0:0", "--tls-cert", "c.pem", "--tls-key", "k.pem"]);
+        assert!(ServeConfig::merge(tls, FileSettings::default()).unwrap().tls.is_some());
         assert!(ServeConfig::merge(flags(&["--http-addr", "[::1]:0"]), FileSettings::default()).is_ok());
     }
 

@@ -228,7 +228,12 @@ impl From<DataFusionError> for Error {
             DataFusionError::SQL(parser, _) => (Class::Input, parser.to_string()),
             DataFusionError::Plan(text) | DataFusionError::Configuration(text) => (Class::Input, text.clone()),
             DataFusionError::NotImplemented(text) => (Class::Unsupported, text.clone()),
-            DataFusionError::ResourcesExhausted(text) => (Class::Exhausted, text.clone()),
+            DataFusionError::ResourcesExhausted(text) => {
+                return Error::exhausted(lower_first(text)).with_hint(
+                    "select less at a time, or raise the memory: `--memory` for all statements, the limit \
+                     `memory_per_query` for one",
+                );
+            }
             DataFusionError::ArrowError(arrow, _) => arrow_error(arrow),
             DataFusionError::Execution(text) => (Class::Input, text.clone()),
             DataFusionError::IoError(io) => (io_class(io.kind()), io.to_string()),

@@ -9,6 +9,7 @@
 //! - [`training`]: a TRAIN statement, start to end
 //! - [`registry`]: experiments, runs, models, versions, aliases, as system tables
 //! - [`lake`]: catalog, Delta tables, commits, storage; the only place that knows deltalake
+//! - [`tls`]: certificates and handshakes of both listeners
 //! - [`config`], [`limits`], [`error`], [`telemetry`]
 //!
 //! Edges → engine → sql; engine → training → registry → lake. Nothing points back up; what a lower part needs from
@@ -25,6 +26,7 @@ pub mod limits;
 pub mod registry;
 pub mod sql;
 pub mod telemetry;
+pub mod tls;
 pub mod training;
 
 pub use error::{Class, Error, Result};

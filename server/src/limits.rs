@@ -1,6 +1,11 @@
 //! Every cap, timeout and batch size of the server: a name, a unit, a default.
 //!
-//! It is one file so that "what bounds this?" has one answer. A bare number elsewhere is a bug.
+//! It is one file so that "what bounds this?" has one answer. A bare number elsewhere is a bug. Those that an operator
+//! may set are defaults of [`Limits`], which is handed down; the others are used where they are.
+
+mod settable;
+
+pub use settable::{Limits, byte_count, duration};
 
 use std::time::Duration;
 
@@ -12,6 +17,42 @@ pub const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const VIEW_DEPTH_MAX: usize = 16;
 /// Rows of one batch that a query gives.
 pub const BATCH_ROWS: usize = 8192;
+/// Statements that run at the same time.
+pub const QUERIES_RUNNING_MAX: usize = 64;
+/// Statements that wait for others to end.
+pub const QUERIES_QUEUED_MAX: usize = 1_000;
+/// How long a statement waits for others to end.
+pub const QUERY_QUEUE_WAIT: Duration = Duration::from_secs(60);
+/// A statement whose reader is slower than this lets others run meanwhile.
+pub const SLOW_READER_GRACE: Duration = Duration::from_secs(1);
+/// A statement whose result nobody reads for this long is cancelled.
+pub const RESULT_READ_STALL: Duration = Duration::from_secs(15 * 60);
+/// How long the ticket of a query may be redeemed.
+pub const RESULT_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Statements that `system.queries` keeps in memory until they are saved; beyond it the oldest are lost.
+pub const QUERIES_UNSAVED_MAX: usize = 10_000;
+/// Ended statements that are saved at once, without waiting for the next time.
+pub const QUERIES_SAVE_ROWS: usize = 2_000;
+/// Ended statements are saved at the latest this long after their end.
+pub const QUERIES_SAVE_INTERVAL: Duration = Duration::from_secs(30);
+/// Files of the saved statements, after which they are rewritten into few.
+pub const QUERIES_FILES_MAX: usize = 64;
+/// Saved statements that such a rewriting leaves, the latest.
+pub const QUERIES_KEPT_MAX: usize = 100_000;
+/// Files that a rewriting replaced are removed by one that comes this long after they were written.
+pub const QUERIES_UNREAD_FILE_AGE: Duration = Duration::from_secs(60 * 60);
+/// Characters of a statement's text in `system.queries`.
+pub const QUERY_TEXT_CHARS_MAX: usize = 4_000;
+/// Characters of an error's text in `system.queries`.
+pub const QUERY_ERROR_CHARS_MAX: usize = 500;
+/// Characters of a client's name in `system.queries`.
+pub const CLIENT_NAME_CHARS_MAX: usize = 200;
+/// The part of the memory pool that one statement may take where nothing is set: one in this many.
+pub const MEMORY_PER_QUERY_DIVISOR: usize = 2;
+/// Memory that each partition of a sort keeps for merging what it spilled, in bytes.
+pub const SORT_MERGE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// The same as a part of a statement's memory: one in this many.
+pub const SORT_MERGE_DIVISOR: usize = 32;
 /// Memory of all running statements together, in bytes, where the configuration says nothing.
 pub const MEMORY_POOL_BYTES_DEFAULT: usize = 4 * 1024 * 1024 * 1024;
 /// Spill files of all running statements together, in bytes.
@@ -32,10 +73,14 @@ pub const MEMORY_CONSUMERS_NAMED: usize = 5;
 
 /// Live sessions of one server.
 pub const SESSIONS_MAX: usize = 10_000;
+/// Live sessions of one principal.
+pub const SESSIONS_PER_PRINCIPAL_MAX: usize = 5_000;
 /// A session that nobody used for this long is forgotten.
 pub const SESSION_IDLE: Duration = Duration::from_secs(60 * 60);
 /// Prepared statements of one server.
 pub const PREPARED_STATEMENTS_MAX: usize = 10_000;
+/// Prepared statements of one principal.
+pub const PREPARED_STATEMENTS_PER_PRINCIPAL_MAX: usize = 5_000;
 /// A prepared statement that nobody used for this long is forgotten.
 pub const PREPARED_STATEMENT_IDLE: Duration = Duration::from_secs(60 * 60);
 
@@ -78,6 +123,8 @@ pub const SHELL_COMPLETION_TIMEOUT: Duration = Duration::from_millis(700);
 pub const SHELL_COMPLETION_TABLES_MAX: usize = 1_000;
 /// How long a statement runs before the shell says how far it is.
 pub const SHELL_PROGRESS_AFTER: Duration = Duration::from_millis(400);
+/// How long the shell waits, when it ends, for the server to close its session.
+pub const SHELL_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Files that may include each other by `\i`.
 pub const SHELL_INCLUDES_MAX: usize = 16;
 
@@ -141,6 +188,58 @@ pub const REGISTRY_QUEUE_MAX: usize = 4096;
 /// Versions of a model, counted from the latest, whose table versions stay pinned.
 pub const PINNED_VERSIONS_PER_MODEL: usize = 3;
 
+// --- users --------------------------------------------------------------------------------------------------------
+
+/// Users of one server.
+pub const USERS_MAX: usize = 10_000;
+/// Bytes of a user's name.
+pub const USER_NAME_BYTES_MAX: usize = 128;
+/// Characters of a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Bytes of a password.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Tokens of one user; revoked and expired ones count until their place is needed.
+pub const TOKENS_PER_USER_MAX: usize = 100;
+/// Bytes of what a token is called.
+pub const TOKEN_NAME_BYTES_MAX: usize = 128;
+/// How long a token is accepted where nothing is said.
+pub const TOKEN_TTL_DEFAULT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long a token may be accepted.
+pub const TOKEN_TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// Passwords that are hashed at the same time; each takes 19 MiB and a core.
+pub const PASSWORD_CHECKS_CONCURRENT: usize = 4;
+/// Password checks that wait for their turn; more are refused.
+pub const PASSWORD_CHECKS_WAITING_MAX: usize = 256;
+/// How long a password that was right is not hashed again.
+pub const PASSWORD_REMEMBERED: Duration = Duration::from_secs(60);
+/// Passwords that are remembered at the same time.
+pub const PASSWORDS_REMEMBERED_MAX: usize = 1024;
+/// Wrong passwords for one user from one address, in a window of time.
+pub const FAILED_ATTEMPTS_PER_USER_MAX: u32 = 10;
+/// Wrong passwords from one address, in a window of time.
+pub const FAILED_ATTEMPTS_PER_ADDRESS_MAX: u32 = 100;
+/// The window in which wrong passwords are counted.
+pub const FAILED_ATTEMPTS_WINDOW: Duration = Duration::from_secs(60);
+/// Users and addresses whose wrong passwords are counted.
+pub const FAILED_ATTEMPTS_TRACKED_MAX: usize = 10_000;
+/// Session tokens that are accepted at the same time; the one that was used least recently goes.
+pub const SESSION_TOKENS_MAX: usize = 50_000;
+/// A session token that nobody used for this long is not accepted any more.
+pub const SESSION_TOKEN_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
+
+// --- TLS ----------------------------------------------------------------------------------------------------------
+
+/// TLS handshakes at the same time, for each listener; more connections wait to be accepted.
+pub const TLS_HANDSHAKES_CONCURRENT: usize = 256;
+/// How long a TLS handshake may take.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often certificate files are looked at.
+pub const TLS_RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a listener that cannot accept waits before it tries again.
+pub const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of a file with certificates or a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 // --- models -------------------------------------------------------------------------------------------------------
 
 /// Bytes of one model artifact.
@@ -150,5 +249,6 @@ pub const MODEL_CACHE_MAX: usize = 1024;
 
 const _: () = assert!(WIRE_FLIGHT_DATA_BYTES < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(WIRE_EFFECT_RESULT_BYTES_MAX * 4 < WIRE_MESSAGE_BYTES_MAX);
+const _: () = assert!(QUERIES_SAVE_ROWS < QUERIES_UNSAVED_MAX);
 const _: () = assert!(REGISTRY_RECORD_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!(REGISTRY_FOLD_ROWS < REGISTRY_UNFOLDED_ROWS_MAX);

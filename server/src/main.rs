@@ -42,6 +42,8 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         }
         Command::Generate(flags) => command::generate::run(flags).map(|()| ExitCode::SUCCESS),
         Command::Demo(flags) => command::demo::run(flags).await.map(|()| ExitCode::SUCCESS),
+        Command::User(flags) => command::user::run(flags).await.map(|()| ExitCode::SUCCESS),
+        Command::Token(flags) => command::token::run(flags).await.map(|()| ExitCode::SUCCESS),
         Command::Sql(flags) => command::sql::run(flags).await,
     }
 }

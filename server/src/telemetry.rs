@@ -78,6 +78,9 @@ pub struct Metrics {
 struct Counters {
     statements: [[AtomicU64; OUTCOMES.len()]; KINDS.len()],
     running: AtomicI64,
+    queued: AtomicI64,
+    rejected: AtomicU64,
+    lost: AtomicU64,
     rows_sent: AtomicU64,
     bytes_sent: AtomicU64,
 }
@@ -93,6 +96,23 @@ impl Metrics {
     /// Statements that run now.
     pub fn running_now(&self) -> i64 {
         self.counters.running.load(Ordering::Relaxed)
+    }
+
+    /// Counts a statement as waiting for others until the answer is dropped.
+    #[must_use]
+    pub fn queued(&self) -> Queued {
+        self.counters.queued.fetch_add(1, Ordering::Relaxed);
+        Queued { counters: Arc::clone(&self.counters) }
+    }
+
+    /// Counts a statement that was not let in, because too many ran and waited.
+    pub fn rejected(&self) {
+        self.counters.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an ended statement whose row in `system.queries` was lost.
+    pub fn lost(&self) {
+        self.counters.lost.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts one finished statement: `None` is success.
@@ -125,6 +145,24 @@ impl Metrics {
         }
         let single = [
             ("limn_statements_running", "gauge", "Statements that run now.", self.running_now().to_string()),
+            (
+                "limn_statements_queued",
+                "gauge",
+                "Statements that wait for others to end.",
+                self.counters.queued.load(Ordering::Relaxed).to_string(),
+            ),
+            (
+                "limn_statements_rejected_total",
+                "counter",
+                "Statements that were not let in because too many ran and waited.",
+                self.counters.rejected.load(Ordering::Relaxed).to_string(),
+            ),
+            (
+                "limn_query_rows_lost_total",
+                "counter",
+                "Ended statements that system.queries lost because they could not be saved in time.",
+                self.counters.lost.load(Ordering::Relaxed).to_string(),
+            ),
             (
                 "limn_rows_sent_total",
                 "counter",
@@ -159,6 +197,18 @@ pub struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.counters.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One waiting statement.
+#[derive(Debug)]
+pub struct Queued {
+    counters: Arc<Counters>,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.counters.queued.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

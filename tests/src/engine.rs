@@ -8,6 +8,8 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use limn_server::engine::{Engine, EngineOptions, Kind, Principal, Session, StatementContext};
 use limn_server::lake::disk::LocalDisk;
+use limn_server::limits::Limits;
+use limn_server::telemetry::Metrics;
 use tempfile::TempDir;
 
 use crate::wire::Reply;
@@ -20,8 +22,13 @@ pub const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// Opens an engine on a data directory.
 pub async fn open(data_dir: &Path) -> limn_server::Result<Engine> {
-    let options =
-        EngineOptions { data_dir: data_dir.to_path_buf(), memory_bytes: MEMORY_BYTES, disk: Arc::new(LocalDisk) };
+    let options = EngineOptions {
+        data_dir: data_dir.to_path_buf(),
+        memory_bytes: MEMORY_BYTES,
+        disk: Arc::new(LocalDisk),
+        limits: Limits::default(),
+        metrics: Metrics::default(),
+    };
     Engine::open(options).await
 }
 
@@ -56,11 +63,23 @@ impl TestEngine {
     /// Runs one statement to its end.
     pub async fn run(&self, sql: &str) -> limn_server::Result<Reply> {
         let ctx = StatementContext::new(Principal::anonymous(), Arc::clone(&self.session));
-        let described = self.engine.describe(&ctx, sql).await?;
-        let answer = self.engine.execute(&ctx, sql, &[]).await?;
+        // As an edge does, so that system.queries has its row.
+        let mut run = self.engine.queries().begin(&ctx, sql);
+        run.start();
+        let done = async {
+            let described = self.engine.describe(&ctx, sql).await?;
+            run.is(described.kind);
+            self.run_in(&ctx, sql, described.kind).await
+        };
+        let done = done.await;
+        run.ended(done)
+    }
+
+    async fn run_in(&self, ctx: &StatementContext, sql: &str, kind: Kind) -> limn_server::Result<Reply> {
+        let answer = self.engine.execute(ctx, sql, &[]).await?;
         let (schema, affected) = (answer.schema, answer.affected);
         let batches: Vec<_> = answer.batches.try_collect().await?;
-        match described.kind {
+        match kind {
             Kind::Effect => Ok(Reply::Count(affected.unwrap_or(0))),
             Kind::Query | Kind::EffectWithRows => Ok(Reply::Rows(schema, batches)),
         }

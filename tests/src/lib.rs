@@ -4,15 +4,18 @@
 //! answers with a [`Failure`] instead of panicking, so that a test reads as a list of steps that end in `?`.
 //!
 //! # Layout
-//! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it
+//! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it;
+//!   [`bare`]: one that sends only what the test says
 //! - [`engine`]: an engine in this process on a directory of its own
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`terminal`]: a program in a pseudo-terminal
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
+//! - [`soak`]: many connections with a mix of work for a while
 //! - [`tidy`]: the style gate
 //! - [`crash_disk`]: a disk that loses what was not synced
 //! - [`paths`]: where things lie
 
+pub mod bare;
 pub mod cells;
 pub mod crash_disk;
 pub mod engine;
@@ -22,6 +25,7 @@ pub mod paths;
 pub mod python;
 pub mod server;
 pub mod slt;
+pub mod soak;
 pub mod terminal;
 pub mod tidy;
 mod tool;

@@ -2,6 +2,8 @@
 //!
 //! It waits for the ready file, never for a time. It knows the command line and nothing of what is behind it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -107,6 +109,11 @@ impl TestServer {
         &self.http
     }
 
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         data_dir(&self.options, self.scratch.path())
@@ -141,11 +148,74 @@ impl TestServer {
 
     /// Asks the server to end, as a supervisor would: SIGTERM; waits until it has drained.
     pub fn terminate(&mut self) -> Outcome<ExitStatus> {
+        self.ask_to_end()?;
+        self.ended()
+    }
+
+    /// Asks the server to end: SIGTERM; does not wait.
+    pub fn ask_to_end(&self) -> Outcome {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().context("running `kill`")?;
-        if !sent.success() {
-            return Err(fail(format!("`kill -TERM {pid}` gave {sent}")));
+        match sent.success() {
+            true => Ok(()),
+            false => Err(fail(format!("`kill -TERM {pid}` gave {sent}"))),
         }
+    }
+
+    /// The server's resident memory, in bytes.
+    pub fn resident_bytes(&self) -> Outcome<u64> {
+        let kib: u64 = self.process_status("VmRSS:")?.trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// The server's threads.
+    pub fn threads(&self) -> Outcome<usize> {
+        Ok(self.process_status("Threads:")?.parse()?)
+    }
+
+    /// A line of what Linux tells of the process.
+    fn process_status(&self, name: &str) -> Outcome<String> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(&path).context(path)?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
+        Ok(line.trim().to_string())
+    }
+
+    /// A page of the HTTP listener: its status and its body.
+    pub fn http_get(&self, path: &str) -> Outcome<(u16, String)> {
+        let mut connection = TcpStream::connect(&self.http)?;
+        write!(connection, "GET {path} HTTP/1.1\r\nHost: limn\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        connection.read_to_string(&mut text)?;
+        let (head, body) = text.split_once("\r\n\r\n").context("an answer without a body")?;
+        let status = head.split(' ').nth(1).context("an answer without a status")?;
+        Ok((status.parse()?, body.to_string()))
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> Outcome<i64> {
+        let (_, text) = self.http_get("/metrics")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).context(name)?;
+        Ok(line.parse()?)
+    }
+
+    /// Waits until a metric has a value.
+    pub fn until_metric(&self, name: &str, wanted: i64) -> Outcome {
+        let deadline = Instant::now() + EXIT_DEADLINE;
+        loop {
+            let found = self.metric(name)?;
+            if found == wanted {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(fail(format!("expected `{name}` to become {wanted}, found {found}")));
+            }
+            std::thread::park_timeout(POLL_INTERVAL);
+        }
+    }
+
+    /// Waits until the server has ended.
+    pub fn ended(&mut self) -> Outcome<ExitStatus> {
         let deadline = Instant::now() + EXIT_DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait()? {

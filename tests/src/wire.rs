@@ -7,11 +7,13 @@ use std::fmt;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use arrow_flight::FlightInfo;
+use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::{Action, FlightInfo};
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
 
 use crate::{Context, Outcome};
 
@@ -98,6 +100,29 @@ impl Wire {
         }
     }
 
+    /// A query whose rows the test reads itself, or does not.
+    pub async fn open(&mut self, sql: &str) -> Result<(FlightInfo, FlightRecordBatchStream), WireError> {
+        let info = self.client.execute(sql.to_string(), None).await?;
+        let ticket = info.endpoint.first().and_then(|endpoint| endpoint.ticket.clone());
+        let no_ticket = || WireError { code: "Client".into(), text: "the info has no ticket".into() };
+        let stream = self.client.do_get(ticket.ok_or_else(no_ticket)?).await?;
+        Ok((info, stream))
+    }
+
+    /// An action with its body; its results are read and dropped.
+    pub async fn action(&mut self, name: &str, body: Vec<u8>) -> Result<(), WireError> {
+        let mut request = Request::new(Action::new(name, body));
+        if let Some(token) = self.client.token() {
+            let header = format!("Bearer {token}").parse();
+            let value =
+                header.map_err(|_| WireError { code: "Client".into(), text: "the token is no header".into() })?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        let mut results = self.client.inner_mut().do_action(request).await?.into_inner();
+        while results.message().await?.is_some() {}
+        Ok(())
+    }
+
     /// The one value of a query with one row and one column, as SQL test files show it.
     pub async fn value(&mut self, sql: &str) -> Outcome<String> {
         let batches = self.query(sql).await.context(sql)?;
@@ -135,6 +160,12 @@ impl Wire {
             return Err(client_error(format!("the announced schema is {announced:?}, the stream's {schema:?}")));
         }
         Ok(Reply::Rows(schema, batches))
+    }
+}
+
+impl From<Status> for WireError {
+    fn from(status: Status) -> Self {
+        WireError::from(FlightError::from(status))
     }
 }
 

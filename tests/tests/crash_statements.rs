@@ -10,6 +10,8 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use limn_server::engine::{Engine, EngineOptions, Principal, Session, StatementContext};
 use limn_server::lake::disk::{Disk, LocalDisk};
+use limn_server::limits::Limits;
+use limn_server::telemetry::Metrics;
 use limn_tests::crash_disk::{CrashDisk, Unsynced};
 use limn_tests::{Outcome, cells, engine, ensure, fail};
 
@@ -48,7 +50,13 @@ const fn seen(rows: Option<u64>, view: bool, versions: u64, champion: Option<u64
 const STRIDE: usize = 7;
 
 async fn open(data_dir: &Path, disk: Arc<dyn Disk>) -> limn_server::Result<Engine> {
-    let options = EngineOptions { data_dir: data_dir.to_path_buf(), memory_bytes: engine::MEMORY_BYTES, disk };
+    let options = EngineOptions {
+        data_dir: data_dir.to_path_buf(),
+        memory_bytes: engine::MEMORY_BYTES,
+        disk,
+        limits: Limits::default(),
+        metrics: Metrics::default(),
+    };
     Engine::open(options).await
 }
 

@@ -273,7 +273,7 @@ fn a_password_is_asked_for_and_not_shown() -> Outcome {
     let url = server.flight_url();
     let arguments = ["sql", "--history", history, "--url", &url, "--user", "ada"];
     let mut terminal = Terminal::start(&python, SIZE, &paths::limn()?, &arguments, &[])?;
-    terminal.see("password: ")?;
+    terminal.see("password of ada: ")?;
     terminal.press("hunter2\r")?;
     let shown = terminal.see("for help")? + &terminal.see(READING)?;
     ensure(!shown.contains("hunter2"), || shown.clone())?;

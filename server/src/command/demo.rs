@@ -7,9 +7,10 @@ use std::path::Path;
 
 use limn_client::Client;
 
+use super::connection::{local_options, own};
 use super::generate::{GeneratorOptions, energy_file};
 use super::serve::{Server, stop_signal};
-use super::sql::{connect_to, print_rows};
+use super::sql::print_rows;
 use crate::config::DemoFlags;
 use crate::{Error, Result, telemetry};
 
@@ -70,9 +71,14 @@ pub async fn run(flags: DemoFlags) -> Result<()> {
     let config = flags.server.resolve()?;
     telemetry::start_logging("warn");
     let csv = std::env::temp_dir().join(format!("limn-demo-{}.csv", std::process::id()));
+    let data_dir = config.data_dir.clone();
     let server = Server::start(config).await?;
     let address = server.flight_addr();
-    let told = tell(&format!("grpc://{address}"), &csv).await;
+    let options = local_options(&server.local_addr().to_string(), &data_dir)?;
+    let told = match Client::connect_with(&options).await {
+        Ok(client) => tell(&client, &csv).await,
+        Err(error) => Err(own(error)),
+    };
     // The file was only the way in; the table has its rows.
     let removed = std::fs::remove_file(&csv);
     if let Err(error) = told {
@@ -93,18 +99,17 @@ pub async fn run(flags: DemoFlags) -> Result<()> {
     server.stop().await
 }
 
-async fn tell(url: &str, csv: &Path) -> Result<()> {
+async fn tell(client: &Client, csv: &Path) -> Result<()> {
     let options = GeneratorOptions { days: DAYS, ..GeneratorOptions::default() };
     let rows = energy_file(&options, csv)?;
     println!("Made {rows} half-hours of demand, weather and holidays of one site: `{}`", csv.display());
-    let client = connect_to(url).await?;
     for quiet in ["DROP SCHEMA IF EXISTS demo CASCADE", "CREATE SCHEMA demo", "DROP MODEL IF EXISTS demo_demand"] {
         client.execute(quiet).await.map_err(said)?;
     }
     for (number, (title, statements)) in STEPS.iter().enumerate() {
         println!("\n{}. {title}", number + 1);
         for statement in *statements {
-            step(&client, &statement.replace("{csv}", &csv.display().to_string().replace('\'', "''"))).await?;
+            step(client, &statement.replace("{csv}", &csv.display().to_string().replace('\'', "''"))).await?;
         }
     }
     Ok(())

@@ -2,10 +2,14 @@
 //!
 //! Commands get resolved settings and use the server or a client of it; they hold no engine logic.
 
+pub mod connection;
 pub mod demo;
 pub mod generate;
+mod password;
 pub mod serve;
 pub mod sql;
+pub mod token;
+pub mod user;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -14,21 +15,27 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServeConfig;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, LocalSecret};
+use crate::flight::Entrance;
 use crate::http::HttpState;
 use crate::lake::disk::LocalDisk;
-use crate::limits::{DRAIN_TIMEOUT, STOP_TIMEOUT};
+use crate::limits::STOP_TIMEOUT;
 use crate::telemetry::Metrics;
+use crate::tls::Tls;
 use crate::{Error, Result, flight, http};
 
 /// A running server.
 pub struct Server {
     flight_addr: SocketAddr,
     http_addr: SocketAddr,
+    local_addr: SocketAddr,
+    tls: bool,
     ready_file: Option<PathBuf>,
     engine: Engine,
+    drain_timeout: Duration,
     draining: CancellationToken,
-    stopping: CancellationToken,
+    closing: CancellationToken,
+    closing_http: CancellationToken,
     flight: JoinHandle<Result<()>>,
     http: JoinHandle<Result<()>>,
 }
@@ -41,26 +48,52 @@ impl Server {
         if let Some(stale) = config.ready_file.as_deref() {
             remove_if_there(stale)?;
         }
+        let tls = config.tls.clone().map(Tls::load).transpose()?;
+        let exposed = exposed(&config);
         let (flight_listener, flight_addr) = bind("Flight SQL", config.flight_addr).await?;
         let (http_listener, http_addr) = bind("HTTP", config.http_addr).await?;
+        let metrics = Metrics::default();
+        let drain_timeout = config.limits.drain_timeout;
+        let (local_listener, local_addr) = match &tls {
+            Some(_) => bind("Flight SQL for local tools", LOOPBACK).await.map(|(l, addr)| (Some(l), addr))?,
+            None => (None, reachable_here(flight_addr)),
+        };
+        let data_dir = config.data_dir.clone();
         let engine = Engine::open(EngineOptions {
             data_dir: config.data_dir,
             memory_bytes: config.memory_bytes,
             disk: Arc::new(LocalDisk),
+            limits: config.limits,
+            metrics: metrics.clone(),
         })
         .await?;
-        let metrics = Metrics::default();
-        let (draining, stopping) = (CancellationToken::new(), CancellationToken::new());
-        let flight =
-            flight::serve(flight_listener, engine.clone(), metrics.clone(), draining.clone(), stopping.clone());
-        let http = http::serve(http_listener, HttpState { metrics, draining: draining.clone() });
+        refuse_without_users(&engine, exposed.as_deref())?;
+        let entrance = Entrance {
+            listener: flight_listener,
+            tls: tls.clone(),
+            local: local_listener,
+            local_secret: LocalSecret::create(&data_dir)?,
+            open: exposed.is_none(),
+        };
+        let (draining, closing, closing_http) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        if let Some(tls) = &tls {
+            tokio::spawn(Arc::clone(tls).watch(closing.clone()));
+        }
+        let flight = flight::serve(entrance, engine.clone(), draining.clone(), closing.clone());
+        let state = HttpState { metrics, draining: draining.clone() };
+        let http = http::serve(http_listener, tls.clone(), state, closing_http.clone());
         let server = Server {
             flight_addr,
             http_addr,
+            local_addr,
+            tls: tls.is_some(),
             ready_file: config.ready_file,
             engine,
+            drain_timeout,
             draining,
-            stopping,
+            closing,
+            closing_http,
             flight: tokio::spawn(flight),
             http: tokio::spawn(http),
         };
@@ -78,6 +111,11 @@ impl Server {
         self.http_addr
     }
 
+    /// Where this machine's own tools reach Flight SQL without TLS, with the secret of the data directory.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
     /// The engine behind it.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -86,12 +124,23 @@ impl Server {
     /// Takes no more statements, lets the running ones finish for a while, and releases the data directory.
     pub async fn stop(self) -> Result<()> {
         self.draining.cancel();
-        let mut both = std::pin::pin!(async { (self.flight.await, self.http.await) });
-        let mut ended = tokio::time::timeout(DRAIN_TIMEOUT, &mut both).await;
+        let queries = self.engine.queries();
+        // New calls are told why they are refused until nothing runs, and the drain can be watched to its end.
+        let mut all = std::pin::pin!(async {
+            queries.idle().await;
+            self.closing.cancel();
+            let flight = self.flight.await;
+            self.closing_http.cancel();
+            (flight, self.http.await)
+        });
+        let mut ended = tokio::time::timeout(self.drain_timeout, &mut all).await;
         if ended.is_err() {
-            tracing::warn!("statements still run after {} s of draining; they are cancelled", DRAIN_TIMEOUT.as_secs());
-            self.stopping.cancel();
-            ended = tokio::time::timeout(STOP_TIMEOUT, &mut both).await;
+            let running = queries.running();
+            let after = self.drain_timeout.as_millis();
+            tracing::warn!("{running} statements still run after {after} ms of draining; they are cancelled");
+            queries.stop();
+            self.closing.cancel();
+            ended = tokio::time::timeout(STOP_TIMEOUT, &mut all).await;
         }
         self.engine.close().await;
         if let Some(file) = self.ready_file.as_deref() {
@@ -99,6 +148,8 @@ impl Server {
         }
         match ended {
             Ok((flight, http)) => joined(flight).and(joined(http)),
+            // Whoever does not read what was sent, or not the end of a call, cannot keep the server.
+            Err(_elapsed) if self.engine.queries().running() == 0 => Ok(()),
             Err(_elapsed) => Err(Error::unavailable("statements did not end when they were cancelled")),
         }
     }
@@ -114,7 +165,8 @@ impl Server {
 
     /// Says where the server answers: in the data directory's lock, and in the ready file.
     fn announce(&self) -> Result<()> {
-        self.engine.announce(&self.flight_addr.to_string(), &self.http_addr.to_string())?;
+        let (flight, http) = (self.flight_addr.to_string(), self.http_addr.to_string());
+        self.engine.announce(&flight, &http, &self.local_addr.to_string())?;
         let Some(file) = self.ready_file.as_deref() else { return Ok(()) };
         let text = json!({ "flight": self.flight_addr.to_string(), "http": self.http_addr.to_string() }).to_string();
         write_whole(file, &text)
@@ -127,8 +179,9 @@ pub async fn run(config: ServeConfig) -> Result<()> {
     let data_dir = config.data_dir.clone();
     let mut server = Server::start(config).await?;
     eprintln!("limn {} serves `{}`", env!("CARGO_PKG_VERSION"), data_dir.display());
-    eprintln!("  Flight SQL  grpc://{}   try: limn sql --url grpc://{}", server.flight_addr, server.flight_addr);
-    eprintln!("  HTTP        http://{}/health", server.http_addr);
+    let (grpc, http) = if server.tls { ("grpc+tls", "https") } else { ("grpc", "http") };
+    eprintln!("  Flight SQL  {grpc}://{}   try: limn sql --url {grpc}://{}", server.flight_addr, server.flight_addr);
+    eprintln!("  HTTP        {http}://{}/health", server.http_addr);
     tokio::select! {
         () = stop_signal() => {}
         error = server.failed() => return Err(error),
@@ -150,6 +203,37 @@ pub async fn stop_signal() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// Port 0 picks a free port.
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// The flag with which other machines are let in; `None` where none can come, or where that is said to be fine.
+fn exposed(config: &ServeConfig) -> Option<String> {
+    let addresses = [("flight-addr", config.flight_addr), ("http-addr", config.http_addr)];
+    let exposed = addresses.into_iter().find(|(_, addr)| !config.insecure && !addr.ip().is_loopback());
+    exposed.map(|(flag, addr)| format!("--{flag}: `{addr}`"))
+}
+
+/// Without users everyone who reaches the port may do everything, so other machines must not reach it unasked.
+fn refuse_without_users(engine: &Engine, exposed: Option<&str>) -> Result<()> {
+    match exposed {
+        Some(exposed) if engine.users().is_empty() => Err(Error::input(format!(
+            "{exposed} is reachable from other machines, and no users are set up"
+        ))
+        .with_hint("add one first: `limn user add NAME --data-dir DIR`; or bind to 127.0.0.1, or say `--insecure`")),
+        _ => Ok(()),
+    }
+}
+
+/// An address that all of a machine's addresses reach, as one that this machine can connect to.
+fn reachable_here(mut addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr
 }
 
 async fn bind(what: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr)> {

@@ -33,7 +33,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use limn_client::{Client, Rows};
+use limn_client::Rows;
 
 use self::commands::Expanded;
 use self::link::Link;
@@ -41,6 +41,7 @@ use self::render::Output;
 use self::runner::{Ended, Runner, Settings, Target};
 use self::table::Style;
 use crate::config::{Format, SqlFlags, Terminal};
+use crate::limits::SHELL_CLOSE_TIMEOUT;
 use crate::{Error, Result, telemetry};
 
 /// Runs the statements, or the shell where there are none and a person is typing.
@@ -55,6 +56,7 @@ pub async fn run(flags: SqlFlags) -> Result<ExitCode> {
         settings: Settings { format: flags.format, expanded: Expanded::Auto, timing: interactive, pager: is_terminal },
         target: Target::Standard,
         last: None,
+        took: None,
         interactive,
         terminal: Terminal::from_environment(),
         dimensions: if is_terminal { editor::terminal_dimensions() } else { None },
@@ -62,9 +64,13 @@ pub async fn run(flags: SqlFlags) -> Result<ExitCode> {
         depth: 0,
     };
     let code = match scripts {
-        None => shell::run(runner, &flags).await,
+        None => shell::run(&mut runner, &flags).await,
         Some(scripts) => Ok(run_scripts(&mut runner, &scripts).await),
     };
+    // The server forgets idle sessions by itself, so this is a courtesy and waits for nobody.
+    let closing = runner.link.client().clone().close();
+    let _ = tokio::time::timeout(SHELL_CLOSE_TIMEOUT, closing).await;
+    drop(runner);
     if let Some(server) = server {
         server.stop().await?;
     }
@@ -108,9 +114,4 @@ pub(super) async fn print_rows(rows: Rows) -> Result<()> {
     let style = Style::of_terminal(dimensions, Terminal::from_environment().color);
     let mut output = Output::new(Format::Table, std::io::stdout()).styled(style, style.columns.is_some());
     output.rows(rows).await.map(|_written| ()).map_err(|failure| Error::internal(failure.to_string()))
-}
-
-/// A client of the server at `url`.
-pub(super) async fn connect_to(url: &str) -> Result<Client> {
-    Client::connect(url).await.map_err(link::own)
 }

@@ -9,6 +9,9 @@ use clap::{Args, ValueEnum};
 
 use super::DEFAULT_DATA_DIR;
 
+/// The pager where `PAGER` names none; a machine without it gets everything at once, and loses nothing.
+const DEFAULT_PAGER: &str = "if command -v less > /dev/null; then less; else cat; fi";
+
 /// `limn sql`.
 #[derive(Debug, Args)]
 pub struct SqlFlags {
@@ -144,7 +147,7 @@ impl Terminal {
     /// Reads `PAGER`, `LESS`, `VISUAL`, `EDITOR`, `NO_COLOR` (<https://no-color.org>) and `TERM`.
     pub fn from_environment() -> Self {
         // Where nothing else is set, less cuts long lines, shows colours, and leaves at once where all fits.
-        let pager = variable("PAGER").unwrap_or_else(|| "less".into());
+        let pager = variable("PAGER").unwrap_or_else(|| DEFAULT_PAGER.into());
         Terminal {
             pager: format!("LESS=\"${{LESS-SFRX}}\"; export LESS; {pager}"),
             editor: variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".into()),

@@ -16,6 +16,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::TableType;
 
 use super::context::StatementContext;
+use super::live_tables::{LiveTable, system_table_names};
 use super::open::Inner;
 use super::plan;
 use super::{CATALOG, INFORMATION_SCHEMA, SYSTEM_SCHEMA};
@@ -170,6 +171,10 @@ impl Scope {
     }
 
     async fn system_table(&self, name: &TableName, at: At) -> Result<Arc<dyn TableProvider>> {
+        if let Some(live) = LiveTable::from_name(&name.table) {
+            self.note(TableRead { name: name.clone(), id: name.to_string(), version: 0 });
+            return live.provider(&self.inner, at).await;
+        }
         let Some(table) = SystemTable::from_name(&name.table) else {
             return Err(unknown("table", &name.to_string(), SYSTEM_TABLE_NAMES.iter().map(String::as_str)));
         };
@@ -199,7 +204,7 @@ impl Scope {
 
 /// `system.…`, for the nearest name.
 static SYSTEM_TABLE_NAMES: std::sync::LazyLock<Vec<String>> =
-    std::sync::LazyLock::new(|| SystemTable::ALL.iter().map(|t| format!("{SYSTEM_SCHEMA}.{}", t.name())).collect());
+    std::sync::LazyLock::new(|| system_table_names().iter().map(|name| format!("{SYSTEM_SCHEMA}.{name}")).collect());
 
 /// The list of catalogs: one.
 #[derive(Debug)]
@@ -243,7 +248,7 @@ struct StatementSchema {
 impl StatementSchema {
     fn types(&self) -> BTreeMap<String, TableType> {
         if self.name == SYSTEM_SCHEMA {
-            return SystemTable::ALL.iter().map(|table| (table.name().to_string(), TableType::Base)).collect();
+            return system_table_names().iter().map(|name| ((*name).to_string(), TableType::Base)).collect();
         }
         let relations = self.scope.inner.lake.relations(&self.name).unwrap_or_default();
         relations

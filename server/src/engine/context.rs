@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::memory::MemoryUse;
 use super::session::Session;
+use super::settings::STATEMENT_TIMEOUT;
+use crate::limits::duration;
 use crate::{Error, Result};
 
 /// Who runs a statement.
@@ -88,6 +91,10 @@ pub struct StatementContext {
     pub cancel: CancellationToken,
     /// The versions that it reads.
     pub snapshots: Snapshots,
+    /// What the client calls itself.
+    pub client: Option<Arc<str>>,
+    /// What it has reserved of the memory pool.
+    pub memory: Arc<MemoryUse>,
 }
 
 impl StatementContext {
@@ -100,7 +107,22 @@ impl StatementContext {
             deadline: None,
             cancel: CancellationToken::new(),
             snapshots: Snapshots::default(),
+            client: None,
+            memory: Arc::default(),
         }
+    }
+
+    /// The same context, ending no later than the session's `statement_timeout` allows, or else `default`; zero is any
+    /// time.
+    #[must_use]
+    pub fn with_timeout(mut self, default: Duration) -> Self {
+        let own = self.session.setting(STATEMENT_TIMEOUT).and_then(|text| duration(&text));
+        let timeout = own.unwrap_or(default);
+        if !timeout.is_zero() {
+            let ends = Instant::now() + timeout;
+            self.deadline = Some(self.deadline.map_or(ends, |deadline| deadline.min(ends)));
+        }
+        self
     }
 
     /// An error where the statement was cancelled or its deadline has passed.

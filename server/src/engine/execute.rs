@@ -16,7 +16,8 @@ use super::context::StatementContext;
 use super::open::Inner;
 use super::plan::{self, Planned};
 use super::{
-    Answer, Description, Kind, copy, insert, model_statements, output, settings, show, table_statements, train,
+    Answer, Description, Kind, Work, copy, insert, kill, model_statements, output, settings, show, table_statements,
+    train, user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
@@ -42,11 +43,12 @@ pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &s
             }
             None => effect(Kind::Effect, Arc::new(Schema::empty()), None),
         },
-        Statement::Copy(_) => effect(Kind::Effect, output::count_schema(), None),
+        Statement::Copy(_) | Statement::KillQuery { .. } => effect(Kind::Effect, output::count_schema(), None),
         Statement::Train(statement) => {
             let planned = train::planned(scope, &statement).await?;
             effect(Kind::EffectWithRows, train::result_schema(), Some(&planned))
         }
+        Statement::User(statement) => Ok(user_statements::describe(&statement)),
         Statement::CreateView(_)
         | Statement::CreateSchema { .. }
         | Statement::DropRelation { .. }
@@ -55,6 +57,17 @@ pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &s
         | Statement::DropModel { .. }
         | Statement::Use(_)
         | Statement::Set { .. } => effect(Kind::Effect, Arc::new(Schema::empty()), None),
+    }
+}
+
+/// What running `sql` takes, as far as its first words say. What cannot be parsed fails at once.
+pub(super) fn work(sql: &str) -> Work {
+    match parse(sql) {
+        Ok(Statement::Query(_) | Statement::Explain(_)) => Work::Query,
+        Ok(Statement::Show(_) | Statement::Use(_) | Statement::Set { .. } | Statement::KillQuery { .. }) | Err(_) => {
+            Work::Light
+        }
+        Ok(_) => Work::Effect,
     }
 }
 
@@ -171,7 +184,8 @@ async fn effect_of(
 ) -> Result<Answer> {
     ctx.check()?;
     let scope = Scope::new(inner, ctx);
-    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_)) {
+    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_) | Statement::User(_))
+    {
         no_parameters(parameters)?;
     }
     match statement {
@@ -193,6 +207,8 @@ async fn effect_of(
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,
         Statement::DropModel { target, if_exists } => model_statements::drop(inner, target, if_exists).await,
+        Statement::KillQuery { query_id } => kill::run(inner, &query_id),
+        Statement::User(statement) => user_statements::run(&inner.users, statement, parameters).await,
         Statement::Use(schema) => settings::use_schema(inner, ctx, &schema),
         Statement::Set { name, value } => settings::set(ctx, &name, value),
         Statement::Query(_) | Statement::Explain(_) | Statement::Show(_) => {

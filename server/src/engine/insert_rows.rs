@@ -9,11 +9,13 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast_with_options;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DataFusionError, Result as PlanResult};
+use datafusion::common::{Column, Result as PlanResult, TableReference};
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Values};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, Values, WriteOp};
 use datafusion::scalar::ScalarValue;
 
 use super::plan;
@@ -23,10 +25,13 @@ use crate::{Error, Result};
 /// The relation that stands for the bound rows; no statement can name it.
 const BOUND: &str = "bound rows";
 
-/// The plan with all `rows` in the place of its one row of `VALUES`; `None` where parameters stand elsewhere too.
+/// The plan of an `INSERT` with all `rows` in the place of its one row of `VALUES`; `None` for every other statement.
 ///
 /// An error where the rows are not of the parameters' number, or a value is not of its parameter's type.
 pub(super) fn over(plan: &LogicalPlan, rows: &[RecordBatch]) -> Result<Option<LogicalPlan>> {
+    if !is_plain(plan) {
+        return Ok(None);
+    }
     let types: Vec<DataType> =
         plan::parameters(plan)?.into_iter().map(|known| known.unwrap_or(DataType::Utf8)).collect();
     if let Some(wrong) = rows.iter().find(|batch| batch.num_columns() != types.len()) {
@@ -34,16 +39,29 @@ pub(super) fn over(plan: &LogicalPlan, rows: &[RecordBatch]) -> Result<Option<Lo
         return Err(Error::input(format!("expected {} bound parameters, found {found}", types.len())));
     }
     let rows = Arc::new(table(rows, &types)?);
-    let mut replaced = 0;
-    let replace = |node: LogicalPlan| match node {
-        LogicalPlan::Values(values) if values.values.len() == 1 => {
-            replaced += 1;
-            Ok(Transformed::yes(selected(values, &rows)?))
-        }
+    let whole = plan.clone().transform_up(|node| match node {
+        LogicalPlan::Values(values) => Ok(Transformed::yes(selected(values, &rows)?)),
         other => Ok(Transformed::yes(other.recompute_schema()?)),
-    };
-    let whole = plan.clone().transform_up(replace).data()?;
-    Ok((replaced == 1 && whole.get_parameter_names()?.is_empty()).then_some(whole))
+    });
+    Ok(Some(whole.data()?))
+}
+
+/// Whether the plan appends one row of `VALUES`, with its parameters there and nothing but casts above: then the rows
+/// of many executions are those of one over many.
+fn is_plain(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Dml(dml) = plan else { return false };
+    if dml.op != WriteOp::Insert(InsertOp::Append) {
+        return false;
+    }
+    let mut node = dml.input.as_ref();
+    while let LogicalPlan::Projection(Projection { expr, input, .. }) = node {
+        let has_parameter = |expr: &Expr| expr.exists(|part| Ok(matches!(part, Expr::Placeholder(_)))).unwrap_or(true);
+        if expr.iter().any(has_parameter) {
+            return false;
+        }
+        node = input.as_ref();
+    }
+    matches!(node, LogicalPlan::Values(values) if values.values.len() == 1)
 }
 
 /// The row of `VALUES` as a query over the bound rows.
@@ -56,14 +74,15 @@ fn selected(values: Values, rows: &Arc<MemTable>) -> PlanResult<LogicalPlan> {
         .map(|(expr, name)| {
             let column = expr.transform_up(|expr| match expr {
                 Expr::Placeholder(Placeholder { id, .. }) => {
-                    Ok(Transformed::yes(Expr::Column(Column::new(Some(BOUND), id))))
+                    Ok(Transformed::yes(Expr::Column(Column::new(Some(TableReference::bare(BOUND)), id))))
                 }
                 other => Ok(Transformed::no(other)),
             });
             column.data().map(|column| column.alias(name))
         })
         .collect();
-    LogicalPlanBuilder::scan(BOUND, provider_as_source(Arc::<MemTable>::clone(rows)), None)?.project(columns?)?.build()
+    let source = provider_as_source(Arc::<MemTable>::clone(rows));
+    LogicalPlanBuilder::scan(TableReference::bare(BOUND), source, None)?.project(columns?)?.build()
 }
 
 /// The bound rows as a table of columns `$1`, `$2`, … of the parameters' types.
@@ -78,13 +97,13 @@ fn table(rows: &[RecordBatch], types: &[DataType]) -> Result<MemTable> {
         batches.push(RecordBatch::try_new(Arc::clone(&schema), columns?)?);
         before += batch.num_rows();
     }
-    Ok(MemTable::try_new(schema, vec![batches]).map_err(|error: DataFusionError| Error::from(error))?)
+    Ok(MemTable::try_new(schema, vec![batches])?)
 }
 
 /// A column of values for the parameter `number` (from 0). The error names the first row whose value does not fit;
 /// `before` rows came in earlier batches.
 fn cast(array: &ArrayRef, to: &DataType, number: usize, before: usize) -> Result<ArrayRef> {
-    let failed = match cast_with_options(array, to, &datafusion::common::format::DEFAULT_CAST_OPTIONS) {
+    let failed = match cast_with_options(array, to, &DEFAULT_CAST_OPTIONS) {
         Ok(cast) => return Ok(cast),
         Err(error) => error,
     };
@@ -142,6 +161,8 @@ mod tests {
             "INSERT INTO t SELECT a, $2 FROM t WHERE a = $1",
             "INSERT INTO t VALUES ($1, $2), ($1, $2)",
             "INSERT INTO t SELECT v, $2 FROM (VALUES ($1)) AS w (v)",
+            "INSERT INTO t SELECT count(*), max(w) FROM (VALUES ($1, $2)) AS w (v, w)",
+            "INSERT OVERWRITE t VALUES ($1, $2)",
         ] {
             assert!(over(&planned(sql).await, &rows(&["1", "2"])).unwrap().is_none(), "{sql}");
         }

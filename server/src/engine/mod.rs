@@ -6,33 +6,44 @@
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
-//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references
+//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
+//!   `current_user`: the function
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
-//! - `insert`, `copy`, `table_statements`, `model_statements`, `settings`, `train`: effects, one family a file
+//! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects,
+//!   one family a file
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
+//! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
+//! - `memory`: what one statement may take
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
 pub mod context;
 mod copy;
+mod current_user;
 mod describe_model;
 mod execute;
 mod features;
 mod insert;
 mod insert_rows;
+mod kill;
+mod live_tables;
+mod memory;
 mod model_statements;
 mod models;
 mod open;
 mod output;
 mod parameters;
 mod plan;
+pub mod queries;
+mod query_history;
 pub mod session;
 mod settings;
 mod show;
 mod table_statements;
 mod train;
 mod types;
+mod user_statements;
 mod yielding;
 
 use std::path::PathBuf;
@@ -43,12 +54,18 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::scalar::ScalarValue;
 use futures::Stream;
+use futures::future::BoxFuture;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use live_tables::KeptSessions;
+pub use queries::{Queries, Run};
 
 pub use context::{Principal, Snapshots, StatementContext};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
 pub use crate::lake::types::{parameter_type, sql_name};
 pub use crate::lake::{DataDirectory, Holder};
+pub use crate::registry::users::{LocalSecret, Proof, Users, read_local_secret};
 pub use crate::sql::placeholder::number_placeholders;
 
 use catalog::Scope;
@@ -57,7 +74,8 @@ use crate::Result;
 use crate::lake::disk::Disk;
 use crate::lake::types::wire_schema;
 use crate::lake::{At, RelationKind, TableName};
-use crate::registry::SystemTable;
+use crate::limits::Limits;
+use crate::telemetry::Metrics;
 
 /// What a statement does to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +86,17 @@ pub enum Kind {
     Effect,
     /// Changes something and answers rows (`TRAIN MODEL`); runs exactly once.
     EffectWithRows,
+}
+
+/// What running a statement takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Next to nothing (`SHOW`, `SET`, `USE`, `KILL`): it waits for nobody.
+    Light,
+    /// Reading, for as long as its rows are read.
+    Query,
+    /// Changing something.
+    Effect,
 }
 
 /// What is known of a statement before it runs.
@@ -104,6 +133,10 @@ pub struct EngineOptions {
     pub memory_bytes: usize,
     /// Where bytes are written: the machine's disk, or one under test.
     pub disk: Arc<dyn Disk>,
+    /// What an operator may set.
+    pub limits: Limits,
+    /// Where statements are counted.
+    pub metrics: Metrics,
 }
 
 /// One row of the catalog.
@@ -117,10 +150,16 @@ pub struct CatalogTable {
     pub table_type: &'static str,
 }
 
+// The futures behind its functions are boxed: nested as they are, their types would be too deep for the compiler, and
+// each edge that awaits one would compile it again.
+
 /// The engine over one open data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<open::Inner>,
+    /// Stops the saving of ended statements with the last clone.
+    #[expect(dead_code, reason = "held for its drop")]
+    saving: Arc<DropGuard>,
 }
 
 impl Engine {
@@ -129,25 +168,51 @@ impl Engine {
     /// Fails with `Unavailable` where another live server holds the directory (and says which), with `Unsupported`
     /// where a newer Limn wrote it.
     pub async fn open(options: EngineOptions) -> Result<Self> {
-        Ok(Engine { inner: Arc::new(open::open(options).await?) })
+        let inner = Arc::new(open::open(options).await?);
+        let stop = CancellationToken::new();
+        tokio::spawn(query_history::keep_saving(Arc::downgrade(&inner), stop.clone()));
+        Ok(Engine { inner, saving: Arc::new(stop.drop_guard()) })
     }
 
     /// What `sql` would answer; executes nothing and has no effect.
     pub async fn describe(&self, ctx: &StatementContext, sql: &str) -> Result<Description> {
-        ctx.run(execute::describe(&self.inner, ctx, sql)).await
+        let description: BoxFuture<'_, _> = Box::pin(execute::describe(&self.inner, ctx, sql));
+        ctx.run(description).await
     }
 
     /// Runs one statement. A query streams; an effect is complete (durable and visible) when this returns.
     ///
     /// Dropping the future stops the statement until its commit begins; from there it completes.
     pub async fn execute(&self, ctx: &StatementContext, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
-        execute::execute(&self.inner, ctx, sql, parameters).await
+        let execution: BoxFuture<'_, Result<Answer>> = Box::pin(execute::execute(&self.inner, ctx, sql, parameters));
+        execution.await
     }
 
     /// Runs an `INSERT` of one row of `VALUES` for all rows of parameters, in one commit. The columns of `rows` are the
     /// parameters in order. `None`, and nothing has happened, where the statement is another one.
     pub async fn insert_rows(&self, ctx: &StatementContext, sql: &str, rows: &[RecordBatch]) -> Result<Option<Answer>> {
-        execute::insert_rows(&self.inner, ctx, sql, rows).await
+        let execution: BoxFuture<'_, _> = Box::pin(execute::insert_rows(&self.inner, ctx, sql, rows));
+        execution.await
+    }
+
+    /// What running `sql` takes. It is parsed, no more.
+    pub fn work(&self, sql: &str) -> Work {
+        execute::work(sql)
+    }
+
+    /// What runs, waits and ran. An edge begins a run here for each statement.
+    pub fn queries(&self) -> &Queries {
+        &self.inner.queries
+    }
+
+    /// The limits that were set.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// Says which sessions an edge keeps, for `system.sessions`. The first edge to say so stays.
+    pub fn show_sessions(&self, kept: Arc<dyn KeptSessions>) {
+        let _first = self.inner.kept_sessions.set(kept);
     }
 
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.
@@ -161,9 +226,9 @@ impl Engine {
         let mut tables = Vec::new();
         for schema in schema_names(&self.inner) {
             match schema.as_str() {
-                SYSTEM_SCHEMA => tables.extend(SystemTable::ALL.iter().map(|table| CatalogTable {
+                SYSTEM_SCHEMA => tables.extend(live_tables::system_table_names().iter().map(|name| CatalogTable {
                     schema: schema.clone(),
-                    name: table.name().into(),
+                    name: (*name).into(),
                     table_type: "SYSTEM TABLE",
                 })),
                 INFORMATION_SCHEMA => tables.extend(INFORMATION_SCHEMA_TABLES.iter().map(|name| CatalogTable {
@@ -191,12 +256,20 @@ impl Engine {
     }
 
     /// Says in the data directory's lock where this server answers, for tools that look for it.
-    pub fn announce(&self, flight: &str, http: &str) -> Result<()> {
-        self.inner.directory.announce(flight, http)
+    pub fn announce(&self, flight: &str, http: &str, local: &str) -> Result<()> {
+        self.inner.directory.announce(flight, http, local)
+    }
+
+    /// Who may use this server.
+    pub fn users(&self) -> &Users {
+        &self.inner.users
     }
 
     /// Waits for background work (folding, checkpoints) to reach a stopping point.
     pub async fn close(&self) {
+        if let Err(error) = self.inner.history.save(&self.inner.queries).await {
+            tracing::warn!(%error, "the last rows of system.queries are lost: they could not be saved");
+        }
         self.inner.registry.close().await;
         self.inner.lake.settle().await;
     }

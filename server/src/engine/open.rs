@@ -2,7 +2,7 @@
 //!
 //! The one place where a `SessionState` is configured. It knows nothing of statements.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -12,12 +12,17 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
+use super::queries::Queries;
+use super::query_history::QueryHistory;
 use super::types::Types;
 use super::yielding::Yielding;
-use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions};
+use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
 use crate::lake::{DataDirectory, Lake};
-use crate::limits::{BATCH_ROWS, MEMORY_CONSUMERS_NAMED, SPILL_BYTES_MAX};
+use crate::limits::{
+    BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR, SORT_MERGE_BYTES_MAX, SORT_MERGE_DIVISOR,
+};
 use crate::registry::Registry;
+use crate::registry::users::Users;
 use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
 
@@ -29,10 +34,22 @@ pub(super) struct Inner {
     pub lake: Lake,
     /// Experiments, runs, models.
     pub registry: Registry,
+    /// Users and tokens.
+    pub users: Users,
     /// Functions, rules and limits; each statement adds its own catalog.
     pub base: SessionState,
     /// Loaded evaluators.
     pub models: ModelCache,
+    /// What an operator may set.
+    pub limits: Limits,
+    /// The memory that one statement may reserve, in bytes.
+    pub statement_bytes: usize,
+    /// What runs, waits and ran.
+    pub queries: Queries,
+    /// Those that have ended.
+    pub history: QueryHistory,
+    /// The sessions that an edge keeps, once one has said so.
+    pub kept_sessions: OnceLock<Arc<dyn KeptSessions>>,
 }
 
 /// Opens the data directory and recovers what a crash left.
@@ -42,11 +59,33 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
         blocking(move || DataDirectory::open(&path, &disk)).await?
     };
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
-    let registry = Registry::open(directory.path(), options.disk, lake.clone()).await?;
+    let registry = Registry::open(directory.path(), Arc::clone(&options.disk), lake.clone()).await?;
+    let users = {
+        let (path, temporary, disk) =
+            (directory.path().to_path_buf(), directory.temporary(), Arc::clone(&options.disk));
+        blocking(move || Users::open(&path, temporary, disk)).await?
+    };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
-    let base = base_state(options.memory_bytes, &directory, &lake)?;
-    Ok(Inner { directory, lake, registry, base, models: ModelCache::new() })
+    let statement_bytes = options.limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
+    let base = base_state(&options, statement_bytes, &directory, &lake)?;
+    let (limits, kept_sessions) = (options.limits, OnceLock::new());
+    let queries = Queries::new(&limits, options.metrics);
+    let history = QueryHistory::open(&lake).await?;
+    let models = ModelCache::new();
+    Ok(Inner {
+        directory,
+        lake,
+        registry,
+        users,
+        base,
+        models,
+        limits,
+        statement_bytes,
+        queries,
+        history,
+        kept_sessions,
+    })
 }
 
 /// Runs blocking work off the async threads.
@@ -57,13 +96,18 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Result<SessionState> {
+fn base_state(
+    options: &EngineOptions,
+    statement_bytes: usize,
+    directory: &DataDirectory,
+    lake: &Lake,
+) -> Result<SessionState> {
     let named = std::num::NonZeroUsize::new(MEMORY_CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
     let spill = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![directory.temporary()]))
-        .with_max_temp_directory_size(SPILL_BYTES_MAX);
+        .with_max_temp_directory_size(u64::try_from(options.limits.max_spill_bytes).unwrap_or(u64::MAX));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory_bytes), named)))
+        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), named)))
         .with_disk_manager_builder(spill)
         .build_arc()?;
     lake.register_stores(&runtime);
@@ -72,6 +116,8 @@ fn base_state(memory_bytes: usize, directory: &DataDirectory, lake: &Lake) -> Re
         .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
         .with_information_schema(true)
         .with_batch_size(BATCH_ROWS)
+        // Each partition of a sort keeps so much for merging what it spilled, however small the statement's memory is.
+        .with_sort_spill_reservation_bytes(SORT_MERGE_BYTES_MAX.min(statement_bytes / SORT_MERGE_DIVISOR))
         // Views over strings would have to be copied again at the wire.
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)

@@ -18,7 +18,7 @@ use sqlparser::ast;
 
 use super::catalog::{Scope, StatementCatalogs};
 pub(super) use super::parameters::{bound, described, types as parameters};
-use super::{CATALOG, features, models};
+use super::{CATALOG, current_user, features, memory, models};
 use crate::error::unknown;
 use crate::lake::files::{CsvOptions, open_csv, open_parquet};
 use crate::lake::{At, TableName};
@@ -78,6 +78,9 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
     let mut state = state_for(&scope);
     // From here on `now()` is one instant; without a start it cannot be computed at all.
     state.mark_start_execution();
+    for function in current_user::functions(&scope.ctx.principal) {
+        state.register_udf(Arc::new(function))?;
+    }
     for call in &found.predictions {
         let model = models::bind(&scope.inner, &scope.ctx, &call.reference).await?;
         let function = predict::function(&call.generated, &call.reference, call.output, model);
@@ -122,6 +125,11 @@ fn state_for(scope: &Arc<Scope>) -> SessionState {
     SessionStateBuilder::new_from_existing(base)
         .with_session_id(scope.ctx.query_id.clone())
         .with_config(config)
+        .with_runtime_env(memory::environment(
+            scope.inner.base.runtime_env(),
+            scope.inner.statement_bytes,
+            Arc::clone(&scope.ctx.memory),
+        ))
         .with_catalog_list(Arc::new(StatementCatalogs(Arc::clone(scope))))
         .build()
 }

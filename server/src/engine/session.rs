@@ -5,6 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
+use chrono::{DateTime, Utc};
+
+use super::context::Principal;
+
 /// The catalog that Limn serves.
 pub const CATALOG: &str = "lake";
 /// The schema of a new session.
@@ -15,6 +19,8 @@ pub const DEFAULT_SCHEMA: &str = "main";
 pub struct Session {
     /// The session's id, 32 hex digits.
     pub id: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
     state: RwLock<State>,
 }
 
@@ -22,15 +28,41 @@ pub struct Session {
 struct State {
     schema: String,
     settings: BTreeMap<String, String>,
+    last_use: LastUse,
+}
+
+/// Who used a session last.
+#[derive(Debug, Clone)]
+pub struct LastUse {
+    /// When; its making, where no statement ran in it.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub principal: Option<String>,
+    /// What the client calls itself.
+    pub client: Option<String>,
 }
 
 impl Session {
     /// A new session on the default schema.
     pub fn new() -> Self {
-        Session {
-            id: uuid::Uuid::new_v4().simple().to_string(),
-            state: RwLock::new(State { schema: DEFAULT_SCHEMA.into(), settings: BTreeMap::new() }),
-        }
+        let created_at = Utc::now();
+        let state = State {
+            schema: DEFAULT_SCHEMA.into(),
+            settings: BTreeMap::new(),
+            last_use: LastUse { at: created_at, principal: None, client: None },
+        };
+        Session { id: uuid::Uuid::new_v4().simple().to_string(), created_at, state: RwLock::new(state) }
+    }
+
+    /// Notes that a statement of `principal` runs in it.
+    pub fn used_by(&self, principal: &Principal, client: Option<&str>) {
+        self.write().last_use =
+            LastUse { at: Utc::now(), principal: Some(principal.0.clone()), client: client.map(str::to_string) };
+    }
+
+    /// Who used it last.
+    pub fn last_use(&self) -> LastUse {
+        self.read().last_use.clone()
     }
 
     /// The schema in which unqualified names are looked up.

@@ -8,13 +8,13 @@ use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use datafusion::catalog::TableProvider;
 
 use super::catalog::Scope;
+use super::live_tables::system_table_names;
 use super::output::{integers, table, texts};
 use super::plan::qualified;
-use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings};
+use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings, user_statements};
 use crate::Result;
 use crate::lake::types::sql_name;
 use crate::lake::{At, RelationKind, TableName};
-use crate::registry::SystemTable;
 use crate::sql::show::Show;
 
 /// The rows of a `SHOW` or `DESCRIBE`.
@@ -25,6 +25,9 @@ pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
         Show::Schemas => table(vec![("schema_name", texts(schema_names(&scope.inner).into_iter().map(Some)))]),
         Show::Catalogs => table(vec![("catalog_name", texts([Some(CATALOG)]))]),
         Show::Models => models(scope),
+        Show::Queries => queries(scope),
+        Show::Users => user_statements::show_users(&scope.inner.users),
+        Show::Tokens => user_statements::show_tokens(&scope.inner.users),
         Show::Settings { name } => session_settings(scope, name.as_deref()),
         Show::Columns(name) => columns(scope, &qualified(&scope.schema, name)).await,
         Show::History(name) => history(scope, &qualified(&scope.schema, name)).await,
@@ -38,7 +41,7 @@ fn relations(scope: &Scope, schema: Option<&str>, views_only: bool) -> Result<Re
     let schema = schema.unwrap_or(&scope.schema);
     settings::check_schema(&scope.inner, schema)?;
     let mut rows: Vec<(String, &str)> = match schema {
-        SYSTEM_SCHEMA => SystemTable::ALL.iter().map(|t| (t.name().to_string(), "SYSTEM TABLE")).collect(),
+        SYSTEM_SCHEMA => system_table_names().iter().map(|name| ((*name).to_string(), "SYSTEM TABLE")).collect(),
         _ => scope
             .inner
             .lake
@@ -53,6 +56,19 @@ fn relations(scope: &Scope, schema: Option<&str>, views_only: bool) -> Result<Re
         ("schema_name", texts(rows.iter().map(|_| Some(schema)))),
         ("table_name", texts(rows.iter().map(|(name, _)| Some(name)))),
         ("table_type", texts(rows.iter().map(|(_, table_type)| Some(table_type)))),
+    ])
+}
+
+/// What has not ended, the oldest first; this statement is among it.
+fn queries(scope: &Scope) -> Result<RecordBatch> {
+    let rows: Vec<_> = scope.inner.queries.records().into_iter().filter(|row| row.ended_at.is_none()).collect();
+    table(vec![
+        ("query_id", texts(rows.iter().map(|row| Some(&row.query_id)))),
+        ("principal", texts(rows.iter().map(|row| Some(&row.principal)))),
+        ("state", texts(rows.iter().map(|row| Some(row.state.name())))),
+        ("total_ms", integers(rows.iter().map(|row| row.total_ms.unwrap_or_default()))),
+        ("rows", integers(rows.iter().map(|row| row.rows))),
+        ("statement", texts(rows.iter().map(|row| Some(&row.statement)))),
     ])
 }
 
@@ -109,10 +125,10 @@ fn models(scope: &Scope) -> Result<RecordBatch> {
 fn session_settings(scope: &Scope, name: Option<&str>) -> Result<RecordBatch> {
     let mut rows = Vec::new();
     for (setting, _) in settings::SETTINGS.iter().filter(|(setting, _)| name.is_none_or(|name| name == *setting)) {
-        rows.push((*setting, settings::value(&scope.ctx, setting)?));
+        rows.push((*setting, settings::value(&scope.inner, &scope.ctx, setting)?));
     }
     if let Some(name) = name.filter(|_| rows.is_empty()) {
-        settings::value(&scope.ctx, name)?;
+        settings::value(&scope.inner, &scope.ctx, name)?;
     }
     table(vec![
         ("name", texts(rows.iter().map(|(name, _)| Some(name)))),

@@ -14,6 +14,7 @@ use futures::StreamExt;
 use limn_sql_udfs::train::Request;
 
 use super::catalog::Scope;
+use super::live_tables;
 use super::plan::{self, Planned};
 use super::{Answer, output};
 use crate::lake::types::{wire_batch, wire_schema};
@@ -33,6 +34,14 @@ pub(super) async fn planned(scope: Scope, statement: &Train) -> Result<Planned> 
         return Err(Error::unsupported("a training query cannot read files: what it learned from could change unseen")
             .with_hint("load the files first: CREATE TABLE t AS SELECT * FROM read_csv('…')"));
     }
+    let reads = planned.scope.reads();
+    if let Some(live) = reads.iter().find(|read| live_tables::is_live(&read.name)) {
+        return Err(Error::unsupported(format!(
+            "a training query cannot read `{}`: it is never the same again",
+            live.name
+        ))
+        .with_hint(format!("keep its rows first: CREATE TABLE t AS SELECT * FROM {}", live.name)));
+    }
     repeatable(&planned.plan)?;
     let analysed = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
     limn_sql_udfs::train::check(&request(statement), &wire_schema(analysed.schema().as_arrow()))?;
@@ -50,7 +59,8 @@ fn request(statement: &Train) -> Request {
 }
 
 /// Functions that are constant in one statement and different in the next.
-const TIME_FUNCTIONS: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
+const CHANGING_FUNCTIONS: &[&str] =
+    &["current_user", "session_user", "now", "current_timestamp", "current_date", "current_time", "today"];
 
 /// An error where the query would give other rows when it is repeated on the same data.
 fn repeatable(plan: &LogicalPlan) -> Result<()> {
@@ -60,7 +70,7 @@ fn repeatable(plan: &LogicalPlan) -> Result<()> {
             expr.apply(|expr| {
                 if let Expr::ScalarFunction(call) = expr {
                     let volatile = call.func.signature().volatility == Volatility::Volatile;
-                    if volatile || TIME_FUNCTIONS.contains(&call.func.name()) {
+                    if volatile || CHANGING_FUNCTIONS.contains(&call.func.name()) {
                         culprit = Some(call.func.name().to_string());
                         return Ok(TreeNodeRecursion::Stop);
                     }

@@ -1,11 +1,11 @@
 //! Who is asking: the `authorization` header, and the handshake that answers with a bearer token.
 //!
-//! Without users everyone is accepted as the anonymous principal, and the token only names a session. It reads
-//! credentials and makes tokens; it holds no policy.
+//! It reads credentials and makes session tokens; who is let in is the gate's business.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sha2::{Digest, Sha256};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
@@ -21,7 +21,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// What an `authorization` header says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// No header.
     None,
@@ -34,6 +34,17 @@ pub enum Credentials {
     },
     /// `Bearer`, RFC 6750.
     Bearer(String),
+}
+
+/// Secrets are not for logs.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Credentials::None => f.write_str("None"),
+            Credentials::Basic { user, .. } => write!(f, "Basic({user:?}, ***)"),
+            Credentials::Bearer(_) => f.write_str("Bearer(***)"),
+        }
+    }
 }
 
 impl Credentials {
@@ -53,9 +64,8 @@ impl Credentials {
         match scheme.to_ascii_lowercase().as_str() {
             "basic" => Self::parse_basic(value),
             "bearer" => Ok(Credentials::Bearer(value.to_string())),
-            _ => Err(Error::unauthenticated(format!(
-                "the `authorization` header has the scheme `{scheme}`, expected `Basic` or `Bearer`"
-            ))),
+            // What stands there may be a token without a scheme, so it is not shown.
+            _ => Err(Error::unauthenticated("expected the scheme `Basic` or `Bearer` in the `authorization` header")),
         }
     }
 
@@ -85,6 +95,17 @@ pub fn is_token(text: &str) -> bool {
 /// A fresh token, which nobody can guess.
 pub fn new_token() -> String {
     format!("{TOKEN_PREFIX}{}", uuid::Uuid::new_v4().simple())
+}
+
+/// A hash of texts, in hex digits: maps are keyed by it, so that no token lies in memory. No two lists of texts have
+/// the same.
+pub fn hash(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part.as_bytes());
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Puts `authorization: Bearer TOKEN` into the response headers, where JDBC, ODBC and ADBC look for it.

@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::service::Shared;
 use super::ticket::Ticket;
+use crate::engine::queries::Cancelled;
 use crate::{Error, Result};
 
 /// `CancelQuery`, with a serialised info in it.
@@ -30,7 +31,7 @@ fn status_of(shared: &Shared, info: &FlightInfo) -> Result<CancelStatus> {
     let mut cancelled = false;
     for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
         if let Some(ticket) = Ticket::of_statement(ticket)? {
-            cancelled |= shared.statements.cancel(ticket.query_id());
+            cancelled |= matches!(shared.engine.queries().cancel(ticket.query_id()), Cancelled::Running(_));
         }
     }
     match cancelled {

@@ -2,23 +2,16 @@
 //! than the statement.
 //!
 //! A handler's future is dropped when its client hangs up. Reading may then stop anywhere; an effect is told, and stops
-//! by itself before its commit begins or completes. Each statement is counted, logged once, and can be cancelled by
-//! its query id while it runs. It knows nothing of Flight.
+//! by itself before its commit begins or completes. It knows nothing of Flight.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use futures::FutureExt;
-use tokio_util::sync::CancellationToken;
 
 use super::compute;
-use crate::engine::{Kind, StatementContext};
-use crate::telemetry::{Metrics, Running, StatementKind};
-use crate::{Class, Error, Result};
+use crate::engine::StatementContext;
+use crate::{Error, Result};
 
 /// Runs work that only reads. It stops when the client goes away, is cancelled, or the deadline passes.
 pub async fn read<T: Send + 'static>(
@@ -50,142 +43,12 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::internal(format!("the statement panicked: {}", text.unwrap_or("no text")))
 }
 
-/// The runs of each query id, each with a serial number.
-type Tokens = HashMap<String, Vec<(u64, CancellationToken)>>;
-
-/// The statements that run now, by query id.
-#[derive(Debug, Clone, Default)]
-pub struct Statements {
-    metrics: Metrics,
-    // One query id may run several times: a ticket may be redeemed again while its first stream is open.
-    tokens: Arc<Mutex<Tokens>>,
-    serial: Arc<AtomicU64>,
-}
-
-impl Statements {
-    /// Counts into `metrics`.
-    pub fn new(metrics: Metrics) -> Self {
-        Statements { metrics, tokens: Arc::default(), serial: Arc::default() }
-    }
-
-    /// Begins a statement, which runs until the answer ends or is dropped.
-    pub fn begin(&self, ctx: &StatementContext) -> Statement {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        self.lock().entry(ctx.query_id.clone()).or_default().push((serial, ctx.cancel.clone()));
-        Statement {
-            serial,
-            all: self.clone(),
-            _running: self.metrics.running(),
-            query_id: ctx.query_id.clone(),
-            kind: StatementKind::Unknown,
-            begun: Instant::now(),
-            rows: 0,
-            bytes: 0,
-            outcome: Outcome::Dropped,
-        }
-    }
-
-    /// Cancels every run of a query; `false` where none runs.
-    pub fn cancel(&self, query_id: &str) -> bool {
-        let tokens = self.lock();
-        let running = tokens.get(query_id).into_iter().flatten();
-        running.inspect(|(_, token)| token.cancel()).count() > 0
-    }
-
-    // No code panics while it holds the lock, so a poisoned one is still whole.
-    fn lock(&self) -> MutexGuard<'_, Tokens> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One running statement; dropping it counts and logs its end.
-#[derive(Debug)]
-pub struct Statement {
-    all: Statements,
-    serial: u64,
-    _running: Running,
-    query_id: String,
-    kind: StatementKind,
-    begun: Instant,
-    rows: u64,
-    bytes: u64,
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Outcome {
-    /// Neither success nor failure was reported: whoever ran it went away.
-    Dropped,
-    Done,
-    Failed(Class),
-    /// Only planned; the run is another's to count.
-    PassedOn,
-}
-
-impl Statement {
-    /// Says what kind of statement it turned out to be.
-    pub fn is(&mut self, kind: Kind) {
-        self.kind = match kind {
-            Kind::Query => StatementKind::Query,
-            Kind::Effect | Kind::EffectWithRows => StatementKind::Effect,
-        };
-    }
-
-    /// Counts what was sent.
-    pub fn sent(&mut self, rows: u64, bytes: u64) {
-        self.rows += rows;
-        self.bytes += bytes;
-    }
-
-    /// Says that only planning ended here: the run is counted where the ticket is redeemed.
-    pub fn passed_on(&mut self) {
-        self.outcome = Outcome::PassedOn;
-    }
-
-    /// Notes how it ended, and passes the result through.
-    pub fn ended<T>(&mut self, result: Result<T>) -> Result<T> {
-        self.outcome = match &result {
-            Ok(_) => Outcome::Done,
-            Err(error) => Outcome::Failed(error.class()),
-        };
-        result
-    }
-}
-
-impl Drop for Statement {
-    fn drop(&mut self) {
-        {
-            let mut tokens = self.all.lock();
-            if let Some(running) = tokens.get_mut(&self.query_id) {
-                running.retain(|(serial, _)| *serial != self.serial);
-                if running.is_empty() {
-                    tokens.remove(&self.query_id);
-                }
-            }
-        }
-        let outcome = match self.outcome {
-            Outcome::Done => None,
-            Outcome::Dropped => Some(Class::Cancelled),
-            Outcome::Failed(class) => Some(class),
-            Outcome::PassedOn => return,
-        };
-        self.all.metrics.finished(self.kind, outcome);
-        self.all.metrics.sent(self.rows, self.bytes);
-        tracing::info!(
-            query.id = self.query_id,
-            kind = ?self.kind,
-            class = outcome.map_or("ok", Class::name),
-            rows = self.rows,
-            bytes = self.bytes,
-            total_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "statement ended"
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::Class;
     use crate::engine::{Principal, Session};
 
     fn context() -> StatementContext {
@@ -246,38 +109,5 @@ mod tests {
         let ctx = context();
         assert_eq!(read(&ctx, async { Ok(1) }).await.unwrap(), 1);
         assert!(!ctx.cancel.is_cancelled());
-    }
-
-    #[test]
-    fn the_end_of_one_run_leaves_the_others_cancellable() {
-        let statements = Statements::new(Metrics::default());
-        let first = context();
-        let second = StatementContext { cancel: CancellationToken::new(), ..first.clone() };
-        let (run, _still) = (statements.begin(&first), statements.begin(&second));
-        drop(run);
-        assert!(statements.cancel(&first.query_id));
-        assert!(second.cancel.is_cancelled() && !first.cancel.is_cancelled());
-    }
-
-    #[test]
-    fn statements_are_counted_and_cancelled_by_id() {
-        let metrics = Metrics::default();
-        let statements = Statements::new(metrics.clone());
-        let ctx = context();
-        let mut first = statements.begin(&ctx);
-        first.is(Kind::Query);
-        assert_eq!(metrics.running_now(), 1);
-        assert!(!statements.cancel("other"));
-        assert!(statements.cancel(&ctx.query_id));
-        assert!(ctx.cancel.is_cancelled());
-        drop(first);
-        assert!(!statements.cancel(&ctx.query_id));
-        let mut second = statements.begin(&ctx);
-        second.is(Kind::Effect);
-        second.ended(Ok(())).unwrap();
-        drop(second);
-        let text = metrics.to_prometheus();
-        assert!(text.contains("{kind=\"query\",class=\"cancelled\"} 1"));
-        assert!(text.contains("{kind=\"effect\",class=\"ok\"} 1"));
     }
 }

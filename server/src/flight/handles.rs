@@ -11,68 +11,116 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Handles<V> {
     max: usize,
+    owner_max: usize,
     idle: Duration,
     // A plain mutex: it is held for a look-up, never across an await.
-    entries: Mutex<HashMap<String, Entry<V>>>,
+    state: Mutex<State<V>>,
+}
+
+#[derive(Debug)]
+struct State<V> {
+    entries: HashMap<String, Entry<V>>,
+    /// How many entries each owner has; nobody has none.
+    owned: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
 struct Entry<V> {
     value: V,
+    owner: String,
     used: Instant,
 }
 
+/// Why a value is not kept: so many are there, all of them in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Of all owners together.
+    All(usize),
+    /// Of this owner.
+    Owner(usize),
+}
+
+impl<V> State<V> {
+    fn remove(&mut self, handle: &str) -> Option<V> {
+        let entry = self.entries.remove(handle)?;
+        if let Some(count) = self.owned.get_mut(&entry.owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.owned.remove(&entry.owner);
+            }
+        }
+        Some(entry.value)
+    }
+
+    fn owned_by(&self, owner: &str) -> usize {
+        self.owned.get(owner).copied().unwrap_or(0)
+    }
+
+    fn forget_idle(&mut self, idle: Duration, now: Instant) {
+        let expired = self.entries.iter().filter(|(_, entry)| now.duration_since(entry.used) >= idle);
+        let expired: Vec<String> = expired.map(|(handle, _)| handle.clone()).collect();
+        for handle in expired {
+            self.remove(&handle);
+        }
+    }
+}
+
 impl<V: Clone> Handles<V> {
-    /// At most `max` values, each forgotten once nobody used it for `idle`.
-    pub fn new(max: usize, idle: Duration) -> Self {
-        Handles { max, idle, entries: Mutex::default() }
+    /// At most `max` values, and `owner_max` of one owner, each forgotten once nobody used it for `idle`.
+    pub fn new(max: usize, owner_max: usize, idle: Duration) -> Self {
+        let state = State { entries: HashMap::new(), owned: HashMap::new() };
+        Handles { max, owner_max, idle, state: Mutex::new(state) }
     }
 
     /// The value with this handle, which thereby counts as used.
     pub fn find(&self, handle: &str, now: Instant) -> Option<V> {
-        let mut entries = self.lock();
-        let entry = entries.get_mut(handle)?;
+        let mut state = self.lock();
+        let entry = state.entries.get_mut(handle)?;
         if now.duration_since(entry.used) >= self.idle {
-            entries.remove(handle);
+            state.remove(handle);
             return None;
         }
         entry.used = now;
         Some(entry.value.clone())
     }
 
-    /// Keeps a value; gives it back where the map is full of values in use.
-    pub fn insert(&self, handle: String, value: V, now: Instant) -> Result<(), V> {
-        let mut entries = self.lock();
-        if entries.len() >= self.max && !entries.contains_key(&handle) {
-            entries.retain(|_, entry| now.duration_since(entry.used) < self.idle);
-            if entries.len() >= self.max {
-                return Err(value);
+    /// Keeps a value under a handle, which stays with its first owner; an error where there is no room for one more.
+    pub fn insert(&self, handle: String, owner: &str, value: V, now: Instant) -> Result<(), Full> {
+        let mut state = self.lock();
+        if let Some(entry) = state.entries.get_mut(&handle) {
+            entry.value = value;
+            entry.used = now;
+            return Ok(());
+        }
+        if state.entries.len() >= self.max || state.owned_by(owner) >= self.owner_max {
+            state.forget_idle(self.idle, now);
+            if state.owned_by(owner) >= self.owner_max {
+                return Err(Full::Owner(self.owner_max));
+            }
+            if state.entries.len() >= self.max {
+                return Err(Full::All(self.max));
             }
         }
-        entries.insert(handle, Entry { value, used: now });
+        *state.owned.entry(owner.to_string()).or_default() += 1;
+        state.entries.insert(handle, Entry { value, owner: owner.to_string(), used: now });
         Ok(())
-    }
-
-    /// Keeps a value; where the map is full, the one that was used least recently goes.
-    pub fn insert_evicting(&self, handle: String, value: V, now: Instant) {
-        if let Err(value) = self.insert(handle.clone(), value, now) {
-            let mut entries = self.lock();
-            let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(handle, _)| handle.clone());
-            if let Some(oldest) = oldest {
-                entries.remove(&oldest);
-            }
-            entries.insert(handle, Entry { value, used: now });
-        }
     }
 
     /// Forgets a value and returns it.
     pub fn remove(&self, handle: &str) -> Option<V> {
-        self.lock().remove(handle).map(|entry| entry.value)
+        self.lock().remove(handle)
+    }
+
+    /// All values that have not expired.
+    pub fn values(&self, now: Instant) -> Vec<V> {
+        let state = self.lock();
+        let live = state.entries.values().filter(|entry| now.duration_since(entry.used) < self.idle);
+        live.map(|entry| entry.value.clone()).collect()
     }
 
     // No code panics while it holds the lock, so a poisoned one is still whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry<V>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<V>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,40 +132,40 @@ mod tests {
 
     #[test]
     fn a_value_lives_while_it_is_used() {
-        let handles = Handles::new(2, IDLE);
+        let handles = Handles::new(2, 2, IDLE);
         let start = Instant::now();
-        handles.insert("a".into(), 1, start).unwrap();
+        handles.insert("a".into(), "ada", 1, start).unwrap();
         assert_eq!(handles.find("a", start + IDLE / 2), Some(1));
         assert_eq!(handles.find("a", start + IDLE), Some(1));
+        assert_eq!(handles.values(start + IDLE), [1]);
         assert_eq!(handles.find("a", start + IDLE * 2), None);
         assert_eq!(handles.find("a", start), None);
     }
 
     #[test]
     fn a_full_map_makes_room_only_of_idle_values() {
-        let handles = Handles::new(2, IDLE);
+        let handles = Handles::new(2, 2, IDLE);
         let start = Instant::now();
-        handles.insert("a".into(), 1, start).unwrap();
-        handles.insert("b".into(), 2, start + IDLE / 2).unwrap();
-        assert_eq!(handles.insert("c".into(), 3, start + IDLE / 2), Err(3));
-        handles.insert("b".into(), 4, start + IDLE / 2).unwrap();
-        handles.insert("c".into(), 3, start + IDLE).unwrap();
+        handles.insert("a".into(), "ada", 1, start).unwrap();
+        handles.insert("b".into(), "ben", 2, start + IDLE / 2).unwrap();
+        assert_eq!(handles.insert("c".into(), "ben", 3, start + IDLE / 2), Err(Full::All(2)));
+        handles.insert("b".into(), "ben", 4, start + IDLE / 2).unwrap();
+        handles.insert("c".into(), "ben", 3, start + IDLE).unwrap();
         assert_eq!(handles.find("a", start + IDLE), None);
         assert_eq!(handles.find("b", start + IDLE), Some(4));
     }
 
     #[test]
-    fn evicting_takes_the_least_recently_used() {
-        let handles = Handles::new(2, IDLE);
+    fn one_owner_cannot_take_the_room_of_others() {
+        let handles = Handles::new(10, 2, IDLE);
         let start = Instant::now();
-        let step = Duration::from_secs(1);
-        handles.insert_evicting("a".into(), 1, start);
-        handles.insert_evicting("b".into(), 2, start + step);
-        assert_eq!(handles.find("a", start + step * 2), Some(1));
-        handles.insert_evicting("c".into(), 3, start + step * 3);
-        assert_eq!(handles.find("b", start + step * 3), None);
-        assert_eq!(handles.find("a", start + step * 3), Some(1));
-        assert_eq!(handles.remove("c"), Some(3));
-        assert_eq!(handles.remove("c"), None);
+        handles.insert("a".into(), "ada", 1, start).unwrap();
+        handles.insert("b".into(), "ada", 2, start).unwrap();
+        assert_eq!(handles.insert("c".into(), "ada", 3, start), Err(Full::Owner(2)));
+        handles.insert("d".into(), "ben", 4, start).unwrap();
+        assert_eq!(handles.remove("a"), Some(1));
+        assert_eq!(handles.remove("a"), None);
+        handles.insert("c".into(), "ada", 3, start).unwrap();
+        assert_eq!(handles.values(start).len(), 3);
     }
 }

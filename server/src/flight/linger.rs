@@ -6,28 +6,45 @@
 //! closes too, for a while (RFC 9112, section 9.6). It knows nothing of HTTP.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
+use super::certificate;
 use crate::limits::WIRE_LINGER;
+use crate::tls::Connection;
 
 /// A connection that lingers when it is shut down.
 #[derive(Debug)]
 pub struct Lingering {
-    stream: TcpStream,
+    stream: Connection,
+    peer: Peer,
     /// Set once nothing more is sent: how long to wait for the client.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
+/// Who is at the other end of a connection; each request finds it in its extensions.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// The client's address.
+    pub address: Option<SocketAddr>,
+    /// Whom the client's certificate names, where it presented one.
+    pub certificate_name: Option<Arc<str>>,
+    /// The connection came through the listener for this machine's own tools.
+    pub local: bool,
+}
+
 impl Lingering {
-    /// The same connection with a slower end.
-    pub fn new(stream: TcpStream) -> Self {
-        Lingering { stream, patience: None }
+    /// The same connection with a slower end. `local` is for the listener of this machine's own tools.
+    pub fn new(stream: Connection, local: bool) -> Self {
+        let certificate_name = stream.certificate().and_then(certificate::name).map(Arc::from);
+        let peer = Peer { address: stream.address(), certificate_name, local };
+        Lingering { stream, peer, patience: None }
     }
 }
 
@@ -81,17 +98,17 @@ impl AsyncWrite for Lingering {
 }
 
 impl Connected for Lingering {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -99,7 +116,7 @@ mod tests {
     async fn a_client_that_talks_to_the_end_reads_everything() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut server = Lingering::new(listener.accept().await.unwrap().0);
+        let mut server = Lingering::new(Connection::Plain(listener.accept().await.unwrap().0), false);
         // What the server never reads by itself; a plain close would answer it with a reset.
         client.write_all(&[1; 50_000]).await.unwrap();
         let served = tokio::spawn(async move {

@@ -3,26 +3,30 @@
 //! Each method decodes, asks the engine, encodes. Nothing in here plans a statement or decides what it means.
 //!
 //! # Layout
-//! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end
+//! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end; `oversize`: what is too large
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
 //! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, on the
 //!   threads of `compute`, `stream` to where
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
 //! - `catalogs`, `schemas`, `tables`, `table_types`, `keys`, `type_info`, `sql_info`: metadata; `columns` names types
-//! - `auth`, `session`, `session_options`, `handles`: who asks, in which session
+//! - `gate`, `auth`, `certificate`: who is let in
+//! - `session`, `session_options`, `handles`: who asks, in which session
 //! - `cancel`, `schema`, `info`: smaller answers; `status`: errors, the one way
 
 mod auth;
 mod cancel;
 mod catalogs;
+mod certificate;
 mod columns;
 mod compute;
 mod dispatch;
 mod execution;
+mod gate;
 mod handles;
 mod info;
 mod keys;
 mod linger;
+mod oversize;
 mod parameters;
 mod prepared;
 mod schema;
@@ -43,36 +47,75 @@ mod update;
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use futures::TryStreamExt;
+use futures::stream::{self as streams, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, LocalSecret};
 use crate::limits::{WIRE_HEADER_BYTES_MAX, WIRE_KEEPALIVE_INTERVAL, WIRE_KEEPALIVE_TIMEOUT, WIRE_MESSAGE_BYTES_MAX};
-use crate::telemetry::Metrics;
+use crate::tls::{self, Connection, Protocol, Tls};
 use crate::{Error, Result};
 
-/// Serves until `draining` fires and the open calls are answered; `stopping` cancels those that still run.
+/// Where connections come from, and on what terms.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The listener for everyone.
+    pub listener: TcpListener,
+    /// Its certificates.
+    pub tls: Option<Arc<Tls>>,
+    /// A listener without TLS for this machine's own tools, who present the secret.
+    pub local: Option<TcpListener>,
+    /// What they present.
+    pub local_secret: LocalSecret,
+    /// Whether everyone is let in while there are no users.
+    pub open: bool,
+}
+
+impl Entrance {
+    fn incoming(listener: TcpListener, tls: Option<Arc<Tls>>, local: Option<TcpListener>) -> Incoming {
+        let plain = |listener: TcpListener, local: bool| -> Incoming {
+            let streams = TcpIncoming::from(listener).with_nodelay(Some(true));
+            streams.map_ok(move |stream| linger::Lingering::new(Connection::Plain(stream), local)).boxed()
+        };
+        let main = match tls {
+            None => plain(listener, false),
+            Some(tls) => ReceiverStream::new(tls::accept(listener, tls, Protocol::Grpc))
+                .map(|(connection, _)| Ok(linger::Lingering::new(connection, false)))
+                .boxed(),
+        };
+        match local {
+            None => main,
+            Some(local) => streams::select(main, plain(local, true)).boxed(),
+        }
+    }
+}
+
+type Incoming = BoxStream<'static, std::io::Result<linger::Lingering>>;
+
+/// Serves until `closing` fires and the open calls are answered. Once `draining` fires, it takes no new work.
 pub async fn serve(
-    listener: TcpListener,
+    entrance: Entrance,
     engine: Engine,
-    metrics: Metrics,
     draining: CancellationToken,
-    stopping: CancellationToken,
+    closing: CancellationToken,
 ) -> Result<()> {
-    let shared = Arc::new(service::Shared::new(engine, metrics, stopping)?);
+    let message_bytes = engine.limits().max_message_bytes;
+    let Entrance { listener, tls, local, local_secret, open } = entrance;
+    let gate = gate::Gate::new(engine.users().clone(), open, local_secret);
+    let shared = Arc::new(service::Shared::new(engine, gate, draining)?);
     let service = FlightServiceServer::new(service::Service::new(shared))
-        .max_decoding_message_size(WIRE_MESSAGE_BYTES_MAX)
+        .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(linger::Lingering::new);
     Server::builder()
         .http2_keepalive_interval(Some(WIRE_KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(WIRE_KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(WIRE_HEADER_BYTES_MAX)
-        .add_service(service)
-        .serve_with_incoming_shutdown(incoming, draining.cancelled_owned())
+        .add_service(oversize::Oversize::new(service, message_bytes))
+        .serve_with_incoming_shutdown(Entrance::incoming(listener, tls, local), closing.cancelled_owned())
         .await
         .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))
 }

@@ -17,7 +17,7 @@ use arrow_flight::error::FlightError;
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt, TryStreamExt};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::engine::parameter_type;
 use crate::limits::{BOUND_BYTES_MAX, BOUND_ROWS_MAX};
@@ -150,6 +150,10 @@ fn unwrapped(value: ScalarValue) -> ScalarValue {
 fn unreadable(error: FlightError) -> Error {
     match error {
         FlightError::Arrow(error) => Error::from(error).context("the bound parameters cannot be read"),
+        FlightError::Tonic(status) if status.code() == Code::OutOfRange => {
+            Error::exhausted("a message of bound parameters has more bytes than the server accepts")
+                .with_hint("bind fewer rows at a time; the limit is `max_message_bytes`")
+        }
         FlightError::Tonic(status) => Error::input(format!("the bound parameters ended early: {}", status.message())),
         other => Error::input(format!("the bound parameters cannot be read: {other}")),
     }

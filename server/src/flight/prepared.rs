@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures::Stream;
 use tonic::Status;
 
+use super::handles::Full;
 use super::parameters::{Binding, parameter_schema};
 use super::service::Shared;
 use super::session::Caller;
@@ -57,7 +58,8 @@ pub async fn create(
     request: ActionCreatePreparedStatementRequest,
 ) -> Result<ActionCreatePreparedStatementResult, Status> {
     let ctx = caller.statement();
-    let mut counted = shared.statements.begin(&ctx);
+    let mut counted = shared.engine.queries().begin(&ctx, &request.query);
+    counted.start();
     let created = async {
         let sql = statement::accept(&request.query)?;
         let description = statement::describe(shared, &ctx, &sql).await?;
@@ -69,7 +71,8 @@ pub async fn create(
         let handle = uuid::Uuid::new_v4().simple().to_string();
         let principal = caller.principal.clone();
         let prepared = Prepared { principal, sql, description, binding: Mutex::default() };
-        shared.prepared.insert(handle.clone(), Arc::new(prepared), Instant::now()).map_err(|_| full())?;
+        let owner = caller.principal.0.as_str();
+        shared.prepared.insert(handle.clone(), owner, Arc::new(prepared), Instant::now()).map_err(full)?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: handle.into(),
             dataset_schema,
@@ -84,8 +87,14 @@ pub async fn create(
     created.map_err(|error| to_status(&error, &ctx.query_id))
 }
 
-fn full() -> Error {
-    Error::exhausted("the server keeps no more prepared statements").with_hint("close those that are not needed")
+fn full(full: Full) -> Error {
+    let (text, limit) = match full {
+        Full::All(max) => (format!("the server keeps {max} prepared statements, no more"), "max_prepared_statements"),
+        Full::Owner(max) => {
+            (format!("you have {max} prepared statements, no more are kept"), "max_prepared_statements_per_principal")
+        }
+    };
+    Error::exhausted(text).with_hint(format!("close those that are not needed; the limit is `{limit}`"))
 }
 
 /// `ClosePreparedStatement`. A handle that is unknown or has expired is closed already.

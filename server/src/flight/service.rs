@@ -17,42 +17,45 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::dispatch::Dispatch;
-use super::execution::Statements;
+use super::gate::Gate;
 use super::handles::Handles;
+use super::linger::Peer;
 use super::prepared::Prepared;
 use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
 use super::{auth, schema};
-use crate::engine::Engine;
-use crate::limits::{PREPARED_STATEMENT_IDLE, PREPARED_STATEMENTS_MAX};
-use crate::telemetry::Metrics;
+use crate::engine::{Engine, KeptSessions};
 use crate::{Error, Result};
 
 /// What every call may use.
 pub struct Shared {
     /// The engine.
     pub engine: Engine,
+    /// Who is let in.
+    pub gate: Gate,
     /// The kept sessions.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
-    /// The running statements.
-    pub statements: Statements,
+    /// Told when the server drains: what has begun goes on, nothing new is taken.
+    pub draining: CancellationToken,
     /// What the server says about itself.
     pub sql_infos: SqlInfos,
 }
 
 impl Shared {
     /// The state of a new server.
-    pub fn new(engine: Engine, metrics: Metrics, stopping: CancellationToken) -> Result<Self> {
-        Ok(Shared {
-            engine,
-            sessions: Sessions::new(stopping),
-            prepared: Handles::new(PREPARED_STATEMENTS_MAX, PREPARED_STATEMENT_IDLE),
-            statements: Statements::new(metrics),
-            sql_infos: SqlInfos::new()?,
-        })
+    pub fn new(engine: Engine, gate: Gate, draining: CancellationToken) -> Result<Self> {
+        let limits = engine.limits();
+        let sessions = Arc::new(Sessions::new(limits));
+        engine.show_sessions(Arc::clone(&sessions) as Arc<dyn KeptSessions>);
+        let prepared = Handles::new(
+            limits.max_prepared_statements,
+            limits.max_prepared_statements_per_principal,
+            limits.prepared_statement_idle,
+        );
+        Ok(Shared { sessions, prepared, engine, gate, draining, sql_infos: SqlInfos::new()? })
     }
 }
 
@@ -68,9 +71,22 @@ impl Service {
         Service { dispatch: Dispatch { shared: Arc::clone(&shared) }, shared }
     }
 
+    /// [`Service::admit`] for a call that begins something, which a server that drains does not take.
+    async fn admit_new<T>(&self, request: Request<T>) -> Result<(Caller, Request<T>), Status> {
+        if self.shared.draining.is_cancelled() {
+            return answer(Err(Error::unavailable("the server is stopping and takes no new work")
+                .with_hint("connect again once it is back")));
+        }
+        self.admit(request).await
+    }
+
     /// The request with its caller in the extensions, where the dispatch finds it.
-    fn admit<T>(&self, mut request: Request<T>) -> Result<(Caller, Request<T>), Status> {
-        let caller = answer(self.shared.sessions.caller(request.metadata(), Instant::now()))?;
+    async fn admit<T>(&self, mut request: Request<T>) -> Result<(Caller, Request<T>), Status> {
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        // The future must not hold the request, whose body may be a stream.
+        let metadata = request.metadata().clone();
+        let identity = answer(self.shared.gate.identify(&metadata, &peer).await)?;
+        let caller = answer(self.shared.sessions.caller(identity, &metadata, Instant::now()))?;
         request.extensions_mut().insert(caller.clone());
         Ok((caller, request))
     }
@@ -78,7 +94,9 @@ impl Service {
     /// The response, after the session that the call may have changed is kept.
     fn keep<T>(&self, caller: &Caller, response: Result<Response<T>, Status>) -> Result<Response<T>, Status> {
         let mut response = response?;
-        self.shared.sessions.keep(caller, &mut response, Instant::now())?;
+        if let Some(token) = self.shared.sessions.keep(caller, &mut response, Instant::now())? {
+            self.shared.gate.accept(&token, &caller.identity, Instant::now());
+        }
         Ok(response)
     }
 }
@@ -101,9 +119,8 @@ impl FlightService for Service {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        // The credentials are read, so that malformed ones fail here; without users all others are accepted.
-        let _caller = self.admit(request)?;
-        let token = auth::new_token();
+        let (caller, _) = self.admit_new(request).await?;
+        let token = self.shared.gate.login(&caller.identity, Instant::now());
         let message = HandshakeResponse { protocol_version: 0, payload: token.clone().into() };
         let stream: Self::HandshakeStream = Box::pin(futures::stream::iter([Ok(message)]));
         let mut response = Response::new(stream);
@@ -111,48 +128,60 @@ impl FlightService for Service {
         Ok(response)
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        self.admit(request).await?;
         answer(Err(Error::unsupported("ListFlights is not offered; list tables with GetTables or `SHOW TABLES`")))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request).await?;
         self.keep(&caller, self.dispatch.get_flight_info(request).await)
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        self.admit(request).await?;
         answer(Err(Error::unsupported("PollFlightInfo is not offered; GetFlightInfo answers at once")))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request).await?;
         schema::of_descriptor(&self.shared, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request).await?;
         self.keep(&caller, self.dispatch.do_get(request).await)
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let (caller, request) = self.admit(request)?;
+        let (caller, request) = self.admit_new(request).await?;
         self.keep(&caller, self.dispatch.do_put(request).await)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let (caller, request) = self.admit(request)?;
+        // What ends something is taken to the end.
+        let is_new = matches!(request.get_ref().r#type.as_str(), "CreatePreparedStatement" | "SetSessionOptions");
+        let (caller, request) = match is_new {
+            true => self.admit_new(request).await?,
+            false => self.admit(request).await?,
+        };
         self.keep(&caller, self.dispatch.do_action(request).await)
     }
 
     /// The actions that work; arrow-flight's own list has transactions and savepoints in it.
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.admit(request).await?;
         let actions = ACTIONS.map(|(name, description)| {
             Ok(ActionType { r#type: name.to_string(), description: description.to_string() })
         });
         Ok(Response::new(Box::pin(futures::stream::iter(actions))))
     }
 
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        self.admit(request).await?;
         answer(Err(Error::unsupported("DoExchange is not offered")))
     }
 }

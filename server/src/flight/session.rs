@@ -1,20 +1,22 @@
 //! Which session a request belongs to: by the bearer token that a handshake gave, else by cookie, else one of its own.
 //!
+//! A session is its principal's alone: the same token or cookie from somebody else names another one.
 //! A session is kept only once it differs from a new one, so that clients without cookies and tokens (most, on a server
 //! without users) cost nothing. It knows nothing of statements.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
-use super::auth::{self, Credentials};
-use super::handles::Handles;
-use crate::Result;
-use crate::engine::{DEFAULT_SCHEMA, Principal, Session, StatementContext};
-use crate::limits::{SESSION_IDLE, SESSIONS_MAX};
+use super::auth;
+use super::gate::Identity;
+use super::handles::{Full, Handles};
+use super::status::answer;
+use crate::engine::{DEFAULT_SCHEMA, KeptSessions, Principal, Session, StatementContext};
+use crate::limits::{CLIENT_NAME_CHARS_MAX, Limits};
+use crate::{Error, Result};
 
 /// The cookie that names a session.
 const COOKIE: &str = "limn_session";
@@ -27,7 +29,7 @@ const DEADLINE_MARGIN: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Sessions {
     kept: Handles<Arc<Session>>,
-    stopping: CancellationToken,
+    statement_timeout: Duration,
 }
 
 /// Who sent a request, put into its extensions before the handlers see it.
@@ -35,51 +37,64 @@ pub struct Sessions {
 pub struct Caller {
     /// Who.
     pub principal: Principal,
+    /// Why they were let in.
+    pub identity: Identity,
     /// In which session.
     pub session: Arc<Session>,
     /// By when the answer is wanted.
     pub deadline: Option<Instant>,
     /// The token or cookie that named the session.
     key: Option<String>,
-    stopping: CancellationToken,
+    /// How long a statement may run where the session says nothing; zero is any time.
+    pub statement_timeout: Duration,
+    /// What the client calls itself.
+    client: Option<Arc<str>>,
 }
 
 impl Sessions {
-    /// No sessions yet; all statements are cancelled when `stopping` is.
-    pub fn new(stopping: CancellationToken) -> Self {
-        Sessions { kept: Handles::new(SESSIONS_MAX, SESSION_IDLE), stopping }
+    /// No sessions yet.
+    pub fn new(limits: &Limits) -> Self {
+        let kept = Handles::new(limits.max_sessions, limits.max_sessions_per_principal, limits.session_idle);
+        Sessions { kept, statement_timeout: limits.statement_timeout }
     }
 
-    /// Who sent the request with these headers.
-    pub fn caller(&self, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
-        let credentials = Credentials::from_metadata(metadata)?;
-        let key = credentials.session_token().map(str::to_string).or_else(|| cookie(metadata));
+    /// The session of a request with these headers, by somebody who was let in.
+    pub fn caller(&self, identity: Identity, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
+        let token = identity.token.clone().or_else(|| cookie(metadata));
+        let key = token.map(|token| key(&identity.principal, &token));
         let session = key.as_ref().and_then(|key| self.kept.find(key, now));
         Ok(Caller {
-            principal: Principal::anonymous(),
+            principal: identity.principal.clone(),
+            identity,
             session: session.unwrap_or_else(|| Arc::new(Session::new())),
             deadline: timeout(metadata).map(|timeout| now + timeout.saturating_sub(DEADLINE_MARGIN)),
             key,
-            stopping: self.stopping.clone(),
+            statement_timeout: self.statement_timeout,
+            client: client(metadata),
         })
     }
 
-    /// Keeps the session of a request that changed it. A client that named none gets a token and a cookie.
-    pub fn keep<T>(&self, caller: &Caller, response: &mut Response<T>, now: Instant) -> Result<(), Status> {
+    /// Keeps the session of a request that changed it. A client that named none gets a token and a cookie, and the
+    /// caller the token.
+    pub fn keep<T>(&self, caller: &Caller, response: &mut Response<T>, now: Instant) -> Result<Option<String>, Status> {
         if is_new(&caller.session) {
-            return Ok(());
+            return Ok(None);
         }
+        let mut made = None;
         let key = match &caller.key {
             Some(key) => key.clone(),
             None => {
                 let token = auth::new_token();
                 set_cookie(response, &token)?;
                 auth::return_token(response, &token)?;
-                token
+                let key = key(&caller.principal, &token);
+                made = Some(token);
+                key
             }
         };
-        self.kept.insert_evicting(key, Arc::clone(&caller.session), now);
-        Ok(())
+        let owner = caller.principal.0.as_str();
+        answer(self.kept.insert(key, owner, Arc::clone(&caller.session), now).map_err(full))?;
+        Ok(made)
     }
 
     /// Forgets the session of a request; `false` where it has none that is kept.
@@ -99,9 +114,34 @@ impl Caller {
     pub fn statement(&self) -> StatementContext {
         let mut ctx = StatementContext::new(self.principal.clone(), Arc::clone(&self.session));
         ctx.deadline = self.deadline;
-        ctx.cancel = self.stopping.child_token();
-        ctx
+        ctx.client = self.client.clone();
+        ctx.with_timeout(self.statement_timeout)
     }
+}
+
+impl KeptSessions for Sessions {
+    fn kept_sessions(&self) -> Vec<Arc<Session>> {
+        self.kept.values(Instant::now())
+    }
+}
+
+fn full(full: Full) -> Error {
+    let (text, limit) = match full {
+        Full::All(max) => (format!("the server keeps {max} sessions, no more"), "max_sessions"),
+        Full::Owner(max) => (format!("you have {max} sessions, no more are kept"), "max_sessions_per_principal"),
+    };
+    Error::exhausted(text).with_hint(format!("close those that are not needed; the limit is `{limit}`"))
+}
+
+/// What the client calls itself: the header `user-agent`.
+fn client(metadata: &MetadataMap) -> Option<Arc<str>> {
+    let text = metadata.get("user-agent")?.to_str().ok()?;
+    Some(text.chars().take(CLIENT_NAME_CHARS_MAX).collect::<String>().into())
+}
+
+/// What a session is kept under.
+fn key(principal: &Principal, token: &str) -> String {
+    auth::hash(&[&principal.0, token])
 }
 
 fn is_new(session: &Session) -> bool {
@@ -156,49 +196,65 @@ mod tests {
         map
     }
 
+    /// The caller on an open server.
+    fn caller(sessions: &Sessions, metadata: &MetadataMap, now: Instant) -> Result<Caller> {
+        let credentials = auth::Credentials::from_metadata(metadata)?;
+        sessions.caller(Identity::anonymous(&credentials), metadata, now)
+    }
+
     #[test]
     fn a_changed_session_comes_back_by_token_and_by_cookie() {
-        let sessions = Sessions::new(CancellationToken::new());
+        let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
-        let first = sessions.caller(&metadata(&[]), now).unwrap();
+        let first = caller(&sessions, &metadata(&[]), now).unwrap();
         first.session.set_schema("sales");
         let mut response = Response::new(());
         sessions.keep(&first, &mut response, now).unwrap();
 
         let bearer = response.metadata().get("authorization").unwrap().to_str().unwrap().to_string();
-        let again = sessions.caller(&metadata(&[("authorization", &bearer)]), now).unwrap();
+        let again = caller(&sessions, &metadata(&[("authorization", &bearer)]), now).unwrap();
         assert_eq!(again.session.schema(), "sales");
 
         let set_cookie = response.metadata().get("set-cookie").unwrap().to_str().unwrap();
         let pair = set_cookie.split(';').next().unwrap();
         let (name, value) = pair.split_once('=').unwrap();
         for cookie in [pair.to_string(), format!("$Version=1; {name}=\"{value}\";$Path=/; other=1")] {
-            let again = sessions.caller(&metadata(&[("cookie", &cookie)]), now).unwrap();
+            let again = caller(&sessions, &metadata(&[("cookie", &cookie)]), now).unwrap();
             assert_eq!(again.session.schema(), "sales", "{cookie}");
         }
         assert!(sessions.close(&again));
         assert!(!sessions.close(&again));
         sessions.keep(&again, &mut Response::new(()), now).unwrap();
-        let after = sessions.caller(&metadata(&[("authorization", &bearer)]), now).unwrap();
+        let after = caller(&sessions, &metadata(&[("authorization", &bearer)]), now).unwrap();
         assert_eq!(after.session.schema(), DEFAULT_SCHEMA);
     }
 
     #[test]
-    fn stopping_the_server_cancels_every_statement_and_no_statement_another() {
-        let stopping = CancellationToken::new();
-        let caller = Sessions::new(stopping.clone()).caller(&metadata(&[]), Instant::now()).unwrap();
-        let (first, second) = (caller.statement(), caller.statement());
-        first.cancel.cancel();
-        assert!(!second.cancel.is_cancelled());
-        stopping.cancel();
-        assert!(second.cancel.is_cancelled());
+    fn a_session_more_than_may_be_is_refused_and_named() {
+        let limits = Limits { max_sessions_per_principal: 1, ..Limits::default() };
+        let sessions = Sessions::new(&limits);
+        let now = Instant::now();
+        let changed = || {
+            let changed = caller(&sessions, &metadata(&[("user-agent", "test/1")]), now).unwrap();
+            changed.session.set_schema("sales");
+            changed
+        };
+        let (first, second) = (changed(), changed());
+        sessions.keep(&first, &mut Response::new(()), now).unwrap();
+        let status = sessions.keep(&second, &mut Response::new(()), now).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert!(status.message().contains("hint: close those"), "{}", status.message());
+        assert_eq!(first.statement().client.as_deref(), Some("test/1"));
+        assert_eq!(sessions.kept_sessions().len(), 1);
+        // One that nobody uses any more makes room.
+        sessions.keep(&second, &mut Response::new(()), now + limits.session_idle).unwrap();
     }
 
     #[test]
     fn an_unchanged_session_is_not_kept() {
-        let sessions = Sessions::new(CancellationToken::new());
+        let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
-        let caller = sessions.caller(&metadata(&[]), now).unwrap();
+        let caller = caller(&sessions, &metadata(&[]), now).unwrap();
         let mut response = Response::new(());
         sessions.keep(&caller, &mut response, now).unwrap();
         assert!(response.metadata().is_empty());
@@ -206,13 +262,13 @@ mod tests {
 
     #[test]
     fn two_clients_with_the_same_foreign_bearer_share_nothing() {
-        let sessions = Sessions::new(CancellationToken::new());
+        let sessions = Sessions::new(&Limits::default());
         let now = Instant::now();
         let headers = metadata(&[("authorization", "Bearer company-token")]);
-        let first = sessions.caller(&headers, now).unwrap();
+        let first = caller(&sessions, &headers, now).unwrap();
         first.session.set_schema("sales");
         sessions.keep(&first, &mut Response::new(()), now).unwrap();
-        assert_eq!(sessions.caller(&headers, now).unwrap().session.schema(), DEFAULT_SCHEMA);
+        assert_eq!(caller(&sessions, &headers, now).unwrap().session.schema(), DEFAULT_SCHEMA);
     }
 
     #[test]

@@ -87,6 +87,7 @@ pub fn get(caller: &Caller) -> GetSessionOptionsResult {
 /// `CloseSession`. A session that is not kept is closed already.
 pub fn close(shared: &Shared, caller: &Caller) -> CloseSessionResult {
     shared.sessions.close(caller);
+    shared.gate.logout(&caller.identity);
     CloseSessionResult { status: CloseSessionStatus::Closed as i32 }
 }
 

@@ -13,7 +13,7 @@ use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 use tonic::Status;
 
-use super::execution::{self, Statement};
+use super::execution;
 use super::parameters::{Binding, from_ipc, to_ipc};
 use super::service::Shared;
 use super::session::Caller;
@@ -22,7 +22,8 @@ use super::stream::{self, FlightStream};
 use super::ticket::{EffectTicket, QueryTicket, Ticket};
 use super::{columns, info};
 use crate::engine::{
-    Answer, BatchStream, Description, Engine, Kind, Session, Snapshots, StatementContext, number_placeholders,
+    Answer, BatchStream, Description, Engine, Kind, Run, Session, Snapshots, StatementContext, Work,
+    number_placeholders,
 };
 use crate::limits::{STATEMENT_BYTES_MAX, WIRE_EFFECT_RESULT_BYTES_MAX};
 use crate::{Error, Result};
@@ -63,12 +64,12 @@ pub async fn flight_info(
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
     let ctx = caller.statement();
-    let mut statement = shared.statements.begin(&ctx);
-    let done = planned_or_done(shared, &ctx, &mut statement, asked, descriptor).await;
+    let mut run = shared.engine.queries().begin(&ctx, &asked.sql);
+    let done = planned_or_done(shared, &ctx, &mut run, asked, descriptor).await;
     let planned_only = matches!(&done, Ok((Kind::Query, _)));
-    let done = statement.ended(done);
+    let done = run.ended(done);
     if planned_only {
-        statement.passed_on();
+        run.passed_on();
     }
     done.map(|(_, info)| info).map_err(|error| to_status(&error, &ctx.query_id))
 }
@@ -76,12 +77,17 @@ pub async fn flight_info(
 async fn planned_or_done(
     shared: &Shared,
     ctx: &StatementContext,
-    statement: &mut Statement,
+    run: &mut Run,
     asked: Asked,
     descriptor: FlightDescriptor,
 ) -> Result<(Kind, FlightInfo)> {
+    match shared.engine.work(&asked.sql) {
+        Work::Effect => run.admit().await?,
+        // A query that is only planned holds no place: its client may never come back for the rows.
+        Work::Light | Work::Query => run.start(),
+    }
     let description = describe(shared, ctx, &asked.sql).await?;
-    statement.is(description.kind);
+    run.is(description.kind);
     asked.binding.check(description.parameters.len())?;
     if asked.promised.is_some_and(|promised| promised != description.schema) {
         return Err(Error::conflict("the result's columns have changed since the statement was prepared")
@@ -93,6 +99,7 @@ async fn planned_or_done(
         Kind::Effect | Kind::EffectWithRows => {
             let effect = run_effect(&shared.engine, ctx, asked.sql, &asked.binding, kind).await?;
             let affected = effect.affected;
+            run.changed(affected);
             (Arc::clone(&effect.schema), effect_ticket(ctx, &effect)?, affected)
         }
     };
@@ -110,7 +117,12 @@ fn query_ticket(ctx: &StatementContext, sql: String, binding: &Binding) -> Resul
         settings: ctx.session.settings(),
         tables,
         models,
+        issued_ms: now_ms(),
     }))
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap_or(0)
 }
 
 fn effect_ticket(ctx: &StatementContext, effect: &Finished) -> Result<Ticket> {
@@ -179,7 +191,8 @@ async fn run_at_once(
     binding: &Binding,
 ) -> Result<Option<Finished>> {
     let Some(rows) = binding.several() else { return Ok(None) };
-    let (engine, own, sql, rows) = (engine.clone(), ctx.clone(), sql.to_string(), rows.to_vec());
+    let own = StatementContext { snapshots: Snapshots::default(), ..ctx.clone() };
+    let (engine, sql, rows) = (engine.clone(), sql.to_string(), rows.to_vec());
     execution::change(ctx, async move {
         let Some(answer) = engine.insert_rows(&own, &sql, &rows).await? else { return Ok(None) };
         let Answer { schema, batches, affected } = answer;
@@ -211,22 +224,21 @@ pub async fn do_get(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<F
             let (schema, batches) = answer(from_ipc(&effect.result))?;
             Ok(stream::finished(columns::annotate(&schema), batches))
         }
-        Ticket::Query(query) => run_query(shared, caller, query).await,
+        Ticket::Query(query) => {
+            answer(query.check_age(now_ms(), shared.engine.limits().result_ttl))?;
+            run_query(shared, caller, query).await
+        }
     }
 }
 
 async fn run_query(shared: &Shared, caller: &Caller, query: QueryTicket) -> Result<FlightStream, Status> {
     let ctx = as_planned(caller, &query);
-    let mut statement = shared.statements.begin(&ctx);
-    statement.is(Kind::Query);
-    let begun = start_query(shared, &ctx, query).await;
-    match begun {
-        Ok((schema, batches)) => Ok(stream::running(ctx, statement, columns::annotate(&schema), batches)),
-        Err(error) => {
-            let status = to_status(&error, &ctx.query_id);
-            let _counted: Result<()> = statement.ended(Err(error));
-            Err(status)
-        }
+    let mut run = shared.engine.queries().begin(&ctx, &query.sql);
+    run.is(Kind::Query);
+    let stall = shared.engine.limits().result_read_stall;
+    match start_query(shared, &ctx, &mut run, query).await {
+        Ok((schema, batches)) => Ok(stream::running(ctx, run, columns::annotate(&schema), batches, stall)),
+        Err(error) => Err(to_status(&run.failed(error), &ctx.query_id)),
     }
 }
 
@@ -242,24 +254,34 @@ fn as_planned(caller: &Caller, query: &QueryTicket) -> StatementContext {
     ctx.session = Arc::new(session);
     ctx.query_id = query.query_id.clone();
     ctx.snapshots = Snapshots::from_lists(query.tables.clone(), query.models.clone());
-    ctx
+    ctx.with_timeout(caller.statement_timeout)
 }
 
 /// Runs the query for each bound row; the result is one after the other.
-async fn start_query(shared: &Shared, ctx: &StatementContext, query: QueryTicket) -> Result<(SchemaRef, BatchStream)> {
+async fn start_query(
+    shared: &Shared,
+    ctx: &StatementContext,
+    run: &mut Run,
+    query: QueryTicket,
+) -> Result<(SchemaRef, BatchStream)> {
+    match shared.engine.work(&query.sql) {
+        Work::Light => run.start(),
+        Work::Query | Work::Effect => run.admit().await?,
+    }
     let mut rows = Binding::from_ipc(&query.parameters)?.rows()?.into_iter();
     let Some(first) = rows.next() else {
         let description = describe(shared, ctx, &query.sql).await?;
         return Ok((description.schema, futures::stream::empty().boxed()));
     };
-    let run = {
+    let execute = {
         let (engine, ctx, sql) = (shared.engine.clone(), ctx.clone(), query.sql);
         move |row: Vec<ScalarValue>| {
             let (engine, ctx, sql) = (engine.clone(), ctx.clone(), sql.clone());
             async move { engine.execute(&ctx, &sql, &row).await }
         }
     };
-    let Answer { schema, batches, .. } = execution::read(ctx, run(first)).await?;
-    let rest = futures::stream::iter(rows).then(run).map_ok(|answer| answer.batches).try_flatten();
+    let Answer { schema, batches, .. } = execution::read(ctx, execute(first)).await?;
+    run.planned();
+    let rest = futures::stream::iter(rows).then(execute).map_ok(|answer| answer.batches).try_flatten();
     Ok((schema, batches.chain(rest).boxed()))
 }

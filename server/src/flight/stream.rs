@@ -2,10 +2,12 @@
 //!
 //! The engine runs ahead of a slow reader by a few batches, in a task of its own, where a panic becomes an error: a
 //! stream that just ended would pass for a complete result. The schema is always sent, also before no rows. A client
-//! that drops the stream cancels the statement. Whole results are never buffered.
+//! that drops the stream cancels the statement. Whole results are never buffered. A statement whose reader is slow lets
+//! others run meanwhile, and one that nobody reads for long ends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -14,27 +16,40 @@ use arrow_flight::FlightData;
 use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
 use futures::{Stream, StreamExt, TryStreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::DropGuard;
 use tonic::Status;
 
 use super::compute;
-use super::execution::{self, Statement};
+use super::execution;
 use super::status::to_status;
-use crate::engine::{BatchStream, StatementContext};
-use crate::limits::{WIRE_BATCHES_BUFFERED, WIRE_FLIGHT_DATA_BYTES, WIRE_MESSAGE_BYTES_MAX};
+use crate::engine::{BatchStream, Run, StatementContext};
+use crate::limits::{SLOW_READER_GRACE, WIRE_BATCHES_BUFFERED, WIRE_FLIGHT_DATA_BYTES, WIRE_MESSAGE_BYTES_MAX};
 use crate::{Error, Result};
 
 /// What every `DoGet` answers.
 pub type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send + 'static>>;
 
-/// The messages of a running statement.
-pub fn running(ctx: StatementContext, statement: Statement, schema: SchemaRef, batches: BatchStream) -> FlightStream {
+/// The messages of a running statement, which ends where nobody reads them for `stall`.
+pub fn running(
+    ctx: StatementContext,
+    run: Run,
+    schema: SchemaRef,
+    batches: BatchStream,
+    stall: Duration,
+) -> FlightStream {
     let (sender, receiver) = mpsc::channel(WIRE_BATCHES_BUFFERED);
-    compute::spawn(pump(ctx.clone(), statement, batches, sender));
+    // How it ended takes a way of its own: where nobody reads, the other one is full.
+    let (fate, ended) = oneshot::channel();
+    compute::spawn(pump(ctx.clone(), run, batches, Reader { sender, stall }, fate));
     let query_id = ctx.query_id.clone();
-    let results = ReceiverStream::new(receiver).map_err(move |error| FlightError::from(to_status(&error, &query_id)));
+    let last = futures::stream::once(ended).filter_map(|fate| {
+        let fate = fate.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")));
+        std::future::ready(fate.err().map(Err))
+    });
+    let results = ReceiverStream::new(receiver).map(Ok).chain(last);
+    let results = results.map_err(move |error: Error| FlightError::from(to_status(&error, &query_id)));
     Box::pin(UntilDropped { messages: encode(schema, results), _cancel: ctx.cancel.drop_guard() })
 }
 
@@ -98,29 +113,56 @@ fn column_bytes(column: &ArrayRef) -> usize {
     }
 }
 
+/// Where batches go, and how long they wait for somebody to take them.
+struct Reader {
+    sender: mpsc::Sender<RecordBatch>,
+    stall: Duration,
+}
+
 /// Moves batches from the engine to the wire until either has had enough.
 async fn pump(
     ctx: StatementContext,
-    mut statement: Statement,
+    mut run: Run,
     mut batches: BatchStream,
-    sender: mpsc::Sender<Result<RecordBatch>>,
+    reader: Reader,
+    fate: oneshot::Sender<Result<()>>,
 ) {
     let ended = execution::catch(async {
         loop {
             let next = async { batches.next().await.transpose() };
             let Some(batch) = ctx.run(next).await? else { return Ok(()) };
-            let bytes = u64::try_from(batch.get_array_memory_size()).unwrap_or(u64::MAX);
-            statement.sent(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX), bytes);
-            if sender.send(Ok(batch)).await.is_err() {
-                return Err(Error::cancelled("the client went away"));
-            }
+            let bytes = u64::try_from(bytes(&batch)).unwrap_or(u64::MAX);
+            run.sent(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX), bytes);
+            ctx.run(hand_over(&mut run, batch, &reader)).await?;
         }
     })
     .await;
-    if let Err(error) = statement.ended(ended) {
-        // Where the receiver is gone, nobody is left to be told.
-        let _ = sender.send(Err(error)).await;
-    }
+    // What the statement holds goes first: its reader may take its time to hear of the end.
+    drop(batches);
+    let ended = run.ended(ended);
+    drop(run);
+    // Where the receiver is gone, nobody is left to be told.
+    let _ = fate.send(ended);
+}
+
+/// Gives a batch to the reader, who may be slow but not asleep.
+async fn hand_over(run: &mut Run, batch: RecordBatch, reader: &Reader) -> Result<()> {
+    let mut place = std::pin::pin!(reader.sender.reserve());
+    let reserved = match tokio::time::timeout(SLOW_READER_GRACE.min(reader.stall), &mut place).await {
+        Ok(reserved) => reserved,
+        Err(_slow) => {
+            run.pause();
+            tokio::time::timeout(reader.stall, &mut place).await.map_err(|_asleep| {
+                Error::exhausted(format!(
+                    "nobody read the result for {} ms, so the statement was cancelled",
+                    reader.stall.as_millis()
+                ))
+                .with_hint("read results as they come, or save them in a table; the limit is `result_read_stall`")
+            })?
+        }
+    };
+    reserved.map_err(|_| Error::cancelled("the client went away"))?.send(batch);
+    run.resume().await
 }
 
 /// One row can be larger than any message may be; splitting batches does not help it.
@@ -157,9 +199,9 @@ mod tests {
     use arrow_flight::decode::FlightRecordBatchStream;
     use tonic::Code;
 
-    use super::super::execution::Statements;
     use super::*;
-    use crate::engine::{Principal, Session};
+    use crate::engine::{Principal, Queries, Session};
+    use crate::limits::Limits;
     use crate::telemetry::Metrics;
 
     fn schema() -> SchemaRef {
@@ -172,18 +214,26 @@ mod tests {
 
     struct Fixture {
         ctx: StatementContext,
-        metrics: Metrics,
+        queries: Queries,
     }
 
     impl Fixture {
         fn new() -> Self {
             let ctx = StatementContext::new(Principal::anonymous(), Arc::new(Session::new()));
-            Fixture { ctx, metrics: Metrics::default() }
+            Fixture { ctx, queries: Queries::new(&Limits::default(), Metrics::default()) }
         }
 
         fn run(&self, batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> FlightStream {
-            let statement = Statements::new(self.metrics.clone()).begin(&self.ctx);
-            running(self.ctx.clone(), statement, schema(), Box::pin(batches))
+            self.stalling(batches, Duration::from_secs(600))
+        }
+
+        fn stalling(
+            &self,
+            batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
+            stall: Duration,
+        ) -> FlightStream {
+            let run = self.queries.begin(&self.ctx, "SELECT 1");
+            running(self.ctx.clone(), run, schema(), Box::pin(batches), stall)
         }
     }
 
@@ -260,6 +310,24 @@ mod tests {
         let panicking = futures::stream::once(async { panic!("boom") });
         let all: Vec<_> = Fixture::new().run(panicking).collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_result_that_nobody_reads_ends_in_an_error_and_holds_nothing() {
+        let fixture = Fixture::new();
+        let (alive, ended) = oneshot::channel::<()>();
+        let endless = futures::stream::unfold(alive, |alive| async move { Some((Ok(numbers(0, 10)), alive)) });
+        let mut messages = fixture.stalling(endless, Duration::from_millis(20));
+        assert!(messages.next().await.is_some(), "the schema comes first");
+        // The engine's stream is dropped although the reader has neither read on nor gone away.
+        assert!(ended.await.is_err());
+        fixture.queries.idle().await;
+        let rest: Vec<_> = messages.collect().await;
+        assert!(rest.len() <= WIRE_BATCHES_BUFFERED + 2, "{} messages were kept", rest.len());
+        let status = rest.last().unwrap().as_ref().unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().contains("`result_read_stall`"), "{}", status.message());
+        assert_eq!(fixture.queries.records()[0].error_class, Some("exhausted"));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 //! no harm. A ticket grants nothing: it may do what the one who presents it may do. It knows nothing of execution.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arrow_flight::Ticket as FlightTicket;
 use arrow_flight::sql::{Any, ProstMessageExt, TicketStatementQuery};
@@ -44,6 +45,8 @@ pub struct QueryTicket {
     pub tables: Vec<(String, u64)>,
     /// Versions of models, by reference.
     pub models: Vec<(String, u64)>,
+    /// When it was made, in milliseconds since 1970.
+    pub issued_ms: u64,
 }
 
 /// An effect that has run.
@@ -53,6 +56,22 @@ pub struct EffectTicket {
     pub query_id: String,
     /// Its result as an Arrow IPC stream.
     pub result: Bytes,
+}
+
+impl QueryTicket {
+    /// An error where the ticket is older than `ttl` at `now_ms`: what it was planned on need not be there any more.
+    pub fn check_age(&self, now_ms: u64, ttl: Duration) -> Result<()> {
+        let age = Duration::from_millis(now_ms.saturating_sub(self.issued_ms));
+        match age > ttl {
+            false => Ok(()),
+            true => Err(Error::exhausted(format!(
+                "the ticket is {} ms old, more than {} ms",
+                age.as_millis(),
+                ttl.as_millis()
+            ))
+            .with_hint("run the statement again; the limit is `result_ttl`")),
+        }
+    }
 }
 
 impl Ticket {
@@ -142,6 +161,8 @@ struct WireQuery {
     tables: Vec<WireVersion>,
     #[prost(message, repeated, tag = "6")]
     models: Vec<WireVersion>,
+    #[prost(uint64, tag = "7")]
+    issued_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -170,6 +191,7 @@ impl From<QueryTicket> for WireQuery {
             settings: query.settings,
             tables: list(query.tables),
             models: list(query.models),
+            issued_ms: query.issued_ms,
         }
     }
 }
@@ -185,6 +207,7 @@ impl WireQuery {
             settings: self.settings,
             tables: pairs(self.tables),
             models: pairs(self.models),
+            issued_ms: self.issued_ms,
         }
     }
 }
@@ -203,6 +226,7 @@ mod tests {
             settings: BTreeMap::from([("timezone".into(), "UTC".into())]),
             tables: vec![("t1".into(), 7), ("t2".into(), 0)],
             models: vec![("churn@prod".into(), 3)],
+            issued_ms: 1_700_000_000_000,
         }
     }
 
@@ -239,6 +263,17 @@ mod tests {
         let other = arrow_flight::sql::CommandGetCatalogs {}.as_any().encode_to_vec();
         assert_eq!(Ticket::of_statement(&FlightTicket::new(other)).unwrap(), None);
         assert!(Ticket::of_statement(&FlightTicket::new(vec![0xFF])).is_err());
+    }
+
+    #[test]
+    fn an_old_ticket_is_refused() {
+        let ttl = Duration::from_secs(60);
+        query().check_age(1_700_000_060_000, ttl).unwrap();
+        // A clock that went back makes no ticket old.
+        query().check_age(1_600_000_000_000, ttl).unwrap();
+        let error = query().check_age(1_700_000_060_001, ttl).unwrap_err();
+        assert_eq!(error.class(), Class::Exhausted);
+        assert_eq!(error.message(), "the ticket is 60001 ms old, more than 60000 ms");
     }
 
     #[test]

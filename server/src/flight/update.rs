@@ -12,7 +12,7 @@ use super::service::Shared;
 use super::session::Caller;
 use super::statement::{accept, describe, run_effect};
 use super::status::to_status;
-use crate::engine::{Engine, Kind, StatementContext};
+use crate::engine::{Engine, Kind, StatementContext, Work};
 use crate::{Error, Result};
 
 /// What an update answers where it changed no rows that anybody counted.
@@ -23,22 +23,27 @@ const NOT_AN_UPDATE: i64 = -1;
 /// Runs `sql` once for each row of `binding`.
 pub async fn run(shared: &Shared, caller: &Caller, sql: &str, binding: Binding) -> Result<i64, Status> {
     let ctx = caller.statement();
-    let mut statement = shared.statements.begin(&ctx);
+    let mut run = shared.engine.queries().begin(&ctx, sql);
     let done = async {
         let sql = accept(sql)?;
+        match shared.engine.work(&sql) {
+            Work::Light => run.start(),
+            Work::Query | Work::Effect => run.admit().await?,
+        }
         let description = describe(shared, &ctx, &sql).await?;
-        statement.is(description.kind);
+        run.is(description.kind);
         binding.check(description.parameters.len())?;
         match description.kind {
             Kind::Query => drain(&shared.engine, &ctx, sql, &binding).await,
             kind @ (Kind::Effect | Kind::EffectWithRows) => {
                 let done = run_effect(&shared.engine, &ctx, sql, &binding, kind).await?;
+                run.changed(done.affected);
                 Ok(done.affected.map_or(NOT_COUNTED, |rows| i64::try_from(rows).unwrap_or(i64::MAX)))
             }
         }
     }
     .await;
-    statement.ended(done).map_err(|error| to_status(&error, &ctx.query_id))
+    run.ended(done).map_err(|error| to_status(&error, &ctx.query_id))
 }
 
 /// A script may contain queries: they run, so that their errors are seen, and their rows go nowhere.

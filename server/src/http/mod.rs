@@ -2,6 +2,10 @@
 //!
 //! It answers supervisors and scrapers; it runs no statements.
 
+mod listener;
+
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,7 +15,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::listener::Listener;
 use crate::telemetry::Metrics;
+use crate::tls::Tls;
 use crate::{Error, Result};
 
 /// What the handlers see.
@@ -23,11 +29,15 @@ pub struct HttpState {
     pub draining: CancellationToken,
 }
 
-/// Serves until `state.draining` fires and the open requests are answered.
-pub async fn serve(listener: TcpListener, state: HttpState) -> Result<()> {
-    let draining = state.draining.clone();
-    axum::serve(listener, router(state))
-        .with_graceful_shutdown(draining.cancelled_owned())
+/// Serves until `closing` fires and the open requests are answered: to the end of a drain, so that it can be watched.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    state: HttpState,
+    closing: CancellationToken,
+) -> Result<()> {
+    axum::serve(Listener::new(listener, tls)?, router(state))
+        .with_graceful_shutdown(closing.cancelled_owned())
         .await
         .map_err(|error| Error::from(error).context("the HTTP listener failed"))
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use crate::limits::{LOCK_ATTEMPTS_MAX, LOCK_RETRY_INTERVAL};
 use crate::{Error, Result};
 
@@ -42,6 +42,9 @@ pub struct Holder {
     /// Where it serves HTTP, once it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,
+    /// Where tools of this machine reach Flight SQL without TLS, once they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
 }
 
 /// A data directory that this process holds; dropping the last clone releases it.
@@ -75,7 +78,7 @@ impl DataDirectory {
         let path = path.canonicalize().map_err(failed)?;
         refuse_foreign(&path)?;
         let lock = lock(&path)?;
-        let holder = Holder { pid: std::process::id(), started_at: Utc::now(), flight: None, http: None };
+        let holder = Holder { pid: std::process::id(), started_at: Utc::now(), flight: None, http: None, local: None };
         let directory = DataDirectory {
             inner: Arc::new(Inner { path, lock: Mutex::new(lock), holder: Mutex::new(holder.clone()) }),
         };
@@ -96,11 +99,12 @@ impl DataDirectory {
     }
 
     /// Writes into the lock file where this process serves, for `limn sql` and for error texts.
-    pub fn announce(&self, flight: &str, http: &str) -> Result<()> {
+    pub fn announce(&self, flight: &str, http: &str, local: &str) -> Result<()> {
         let holder = {
             let mut holder = self.inner.holder.lock().unwrap_or_else(PoisonError::into_inner);
             holder.flight = Some(flight.to_string());
             holder.http = Some(http.to_string());
+            holder.local = Some(local.to_string());
             holder.clone()
         };
         Ok(self.write_holder(&holder)?)
@@ -168,9 +172,24 @@ impl DataDirectory {
 
 /// Replaces a small file by new content, so that after a crash it has either content, whole.
 pub fn replace(disk: &dyn Disk, path: &Path, temporary: &Path, content: &[u8]) -> io::Result<()> {
+    replace_by(disk, path, temporary, content, |path| disk.create_new(path))
+}
+
+/// [`replace`] for a file that only its owner may read.
+pub fn replace_private(disk: &dyn Disk, path: &Path, temporary: &Path, content: &[u8]) -> io::Result<()> {
+    replace_by(disk, path, temporary, content, |path| disk.create_private(path))
+}
+
+fn replace_by(
+    disk: &dyn Disk,
+    path: &Path,
+    temporary: &Path,
+    content: &[u8],
+    create: impl FnOnce(&Path) -> io::Result<Box<dyn DiskFile>>,
+) -> io::Result<()> {
     disk.create_dir_all(temporary)?;
     let unfinished = temporary.join(uuid::Uuid::new_v4().simple().to_string());
-    let mut file = disk.create_new(&unfinished)?;
+    let mut file = create(&unfinished)?;
     let written = file.write_all(content).and_then(|()| file.sync());
     drop(file);
     let renamed = written.and_then(|()| disk.rename(&unfinished, path));
@@ -257,7 +276,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
         let first = DataDirectory::open(&path, &disk()).unwrap();
-        first.announce("127.0.0.1:50051", "127.0.0.1:8080").unwrap();
+        first.announce("127.0.0.1:50051", "127.0.0.1:8080", "127.0.0.1:50052").unwrap();
 
         let error = DataDirectory::open(&path, &disk()).unwrap_err();
 

@@ -15,6 +15,10 @@ pub trait Disk: Debug + Send + Sync {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Creates a file that must not exist.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// [`Disk::create_new`] for a file that only its owner may read, where the disk knows owners.
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.create_new(path)
+    }
     /// Opens a file to append to it, creating it where it does not exist.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Cuts a file to `bytes` and syncs it.
@@ -60,6 +64,13 @@ impl Disk for LocalDisk {
 
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(LocalFile(OpenOptions::new().write(true).create_new(true).open(path)?)))
+    }
+
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Box::new(LocalFile(options.write(true).create_new(true).open(path)?)))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -1,16 +1,23 @@
 //! Delta tables of Limn's own, under `system/` and outside the catalog: what the registry folds its rows into.
 //!
-//! They are plain Delta tables that any reader can open. They only grow by appends, so none of their commits can
-//! conflict with another. This file does not know what is in them.
+//! They are plain Delta tables that any reader can open. They grow by appends, which cannot conflict with each other; a
+//! rewrite has its table alone. This file does not know what is in them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use chrono::Utc;
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
+use deltalake_core::kernel::Action;
 use deltalake_core::kernel::transaction::{CommitBuilder, TableReference};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::state::DeltaTableState;
+use futures::TryStreamExt;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde_json::json;
 
 use super::data_files::DataFiles;
@@ -62,6 +69,45 @@ impl SystemTable {
         let batches = batches.iter().map(|batch| self.conform(batch)).collect::<Result<Vec<_>>>()?;
         let (this, gate) = (self.clone(), notes.gate.clone());
         commit::run(&gate, async move { commit::retry(&notes.gate, || this.attempt(&batches, &notes)).await }).await
+    }
+
+    /// Replaces all rows in one commit, which is durable when this returns. The files that they were in stay until
+    /// [`SystemTable::remove_unread_files`].
+    pub async fn rewrite(&self, batches: Vec<RecordBatch>) -> Result<Written> {
+        let batches = batches.iter().map(|batch| self.conform(batch)).collect::<Result<Vec<_>>>()?;
+        let (this, notes) = (self.clone(), CommitNotes::default());
+        let gate = notes.gate.clone();
+        commit::run(&gate, async move {
+            let _alone = this.table.lane().exclusive().await;
+            let before = this.table.latest().await?;
+            this.commit(&before, SaveMode::Overwrite, &batches, &notes).await
+        })
+        .await
+    }
+
+    /// The files of the latest version.
+    pub async fn file_count(&self) -> Result<usize> {
+        Ok(self.table.latest().await?.snapshot().log_data().num_files())
+    }
+
+    /// Removes data files that no latest version has and that were written longer ago than `age`. What reads an older
+    /// version of the table may miss them.
+    pub async fn remove_unread_files(&self, age: Duration) -> Result<()> {
+        let _alone = self.table.lane().exclusive().await;
+        let state = self.table.latest().await?;
+        let read: HashSet<String> = state.snapshot().log_data().iter().map(|file| file.path().to_string()).collect();
+        let before = Utc::now() - age;
+        let store = self.table.log_store().object_store(None);
+        let listed: Result<Vec<ObjectMeta>, _> = store.list(None).try_collect().await;
+        let found = listed.map_err(|error| super::error::store(&error))?;
+        for file in found {
+            let path = file.location.to_string();
+            if path.ends_with(".parquet") && !path.contains('/') && !read.contains(&path) && file.last_modified < before
+            {
+                store.delete(&file.location).await.map_err(|error| super::error::store(&error))?;
+            }
+        }
+        Ok(())
     }
 
     /// The version that an application transaction recorded last.
@@ -140,15 +186,33 @@ impl SystemTable {
         if commit::is_done(&self.table, &before, notes).await? {
             return Ok(Written { rows: 0, version: before.version() });
         }
+        self.commit(&before, SaveMode::Append, batches, notes).await
+    }
+
+    /// Writes rows and commits them, in place of all others or beside them.
+    async fn commit(
+        &self,
+        before: &DeltaTableState,
+        mode: SaveMode,
+        batches: &[RecordBatch],
+        notes: &CommitNotes,
+    ) -> Result<Written> {
         let guarded = self.table.guarded(&notes.gate, Some(before.version()));
         let store = self.table.log_store().object_store(None);
         let files = DataFiles::of_batches(batches.to_vec(), self.schema.clone(), store).await?;
         let rows = files.rows;
         let metrics = json!({ "numFiles": files.count(), "numOutputRows": rows });
-        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
-        let commit = CommitBuilder::from(commit::properties(notes, Some(metrics)))
-            .with_actions(files.into_actions().collect())
-            .build(Some(&before as &dyn TableReference), guarded.clone(), operation);
+        let mut actions: Vec<Action> = files.into_actions().collect();
+        if mode == SaveMode::Overwrite {
+            let replaced = before.snapshot().log_data();
+            actions.extend(replaced.iter().map(|file| Action::Remove(file.remove_action(true))));
+        }
+        let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+        let commit = CommitBuilder::from(commit::properties(notes, Some(metrics))).with_actions(actions).build(
+            Some(before as &dyn TableReference),
+            guarded.clone(),
+            operation,
+        );
         let landed = commit::outcome(&guarded, commit.await)?;
         self.lake.committed(&self.table, landed.version);
         Ok(Written { rows, version: landed.version })

@@ -13,6 +13,7 @@
 //! - `transact`, `published`: how a transaction becomes durable, and what readers see
 //! - `open`: how a registry comes back
 //! - `fold`, `lake_tables`: from the log into Delta; `as_of`: what the tables said at some point
+//! - [`users`]: users and their tokens, in a file of their own that no query reads
 //! - `artifacts`: model files by their hash; `pins`: the table versions that models need
 
 mod artifacts;
@@ -35,6 +36,7 @@ pub mod rows;
 mod segment;
 pub mod tables;
 mod transact;
+pub mod users;
 mod version;
 
 #[cfg(test)]

@@ -7,22 +7,27 @@
 //! # Layout
 //! - [`dialect`]: tokens, and the parser over them
 //! - [`statement`]: what a statement can be, and the dispatch on its first words
-//! - [`train`], [`table`], [`model`], [`show`], [`copy`]: one file per family of statements
+//! - [`train`], [`table`], [`model`], [`show`], [`copy`], [`user`], [`kill`]: one file per family of statements
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`
 //! - [`overflow`]: integer arithmetic that fails instead of wrapping
+//! - [`redact()`]: a text without its secrets
 
 pub mod copy;
 pub mod dialect;
+pub mod kill;
 pub mod model;
 pub mod overflow;
 pub mod placeholder;
+mod redact;
 pub mod refuse;
 pub mod scan;
 pub mod show;
 pub mod statement;
 pub mod table;
 pub mod train;
+pub mod user;
 
+pub use redact::redact;
 pub use statement::{ObjectRef, Statement, parse};

@@ -26,6 +26,12 @@ pub enum Show {
     Catalogs,
     /// `SHOW MODELS`.
     Models,
+    /// `SHOW QUERIES`: what runs and what waits.
+    Queries,
+    /// `SHOW USERS`.
+    Users,
+    /// `SHOW TOKENS`.
+    Tokens,
     /// `SHOW setting`, `SHOW ALL`.
     Settings {
         /// One setting, or all.
@@ -67,6 +73,9 @@ pub fn show(mut cursor: Cursor<'_>) -> Result<Statement> {
         "SCHEMAS" | "DATABASES" => take(&mut cursor, &what, Show::Schemas),
         "CATALOGS" => take(&mut cursor, &what, Show::Catalogs),
         "MODELS" => take(&mut cursor, &what, Show::Models),
+        "QUERIES" => take(&mut cursor, &what, Show::Queries),
+        "USERS" => take(&mut cursor, &what, Show::Users),
+        "TOKENS" => take(&mut cursor, &what, Show::Tokens),
         "COLUMNS" => {
             cursor.words(&["COLUMNS"]);
             if !cursor.words(&["IN"]) {

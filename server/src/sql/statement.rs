@@ -11,7 +11,8 @@ use super::model::{AlterModel, ModelTarget};
 use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
-use super::{copy, model, refuse, show, table, train};
+use super::user::UserStatement;
+use super::{copy, kill, model, refuse, show, table, train, user};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -77,6 +78,13 @@ pub enum Statement {
         /// `IF EXISTS`.
         if_exists: bool,
     },
+    /// `KILL QUERY id`.
+    KillQuery {
+        /// The statement's id, 32 hex digits in lower case.
+        query_id: String,
+    },
+    /// `CREATE USER`, `CREATE TOKEN` and the like.
+    User(UserStatement),
     /// `USE schema`, `SET schema = …`.
     Use(String),
     /// `SET name = value`; `RESET name` without a value.
@@ -106,7 +114,6 @@ const NOT_YET: &[&str] = &[
     "EXPORT",
     "REPRODUCE",
     "REFRESH",
-    "KILL",
     "PREPARE",
     "EXECUTE",
     "DEALLOCATE",
@@ -118,7 +125,7 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// First words of statements with an effect.
-const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET"];
+const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET", "KILL"];
 
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
@@ -126,7 +133,7 @@ const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOI
 /// First words of what Limn does.
 const KNOWN: &[&str] = &[
     "SELECT", "WITH", "VALUES", "TABLE", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "COPY", "SHOW", "DESCRIBE",
-    "DESC", "TRAIN", "USE", "SET", "RESET",
+    "DESC", "TRAIN", "USE", "SET", "RESET", "KILL",
 ];
 
 /// Parses one statement.
@@ -150,6 +157,7 @@ pub fn parse(text: &str) -> Result<Statement> {
         "DESCRIBE" | "DESC" => show::describe(cursor),
         "TRAIN" => train::parse(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("MODEL") => model::alter(cursor),
+        "ALTER" if cursor.peek_word_at(1).as_deref() == Some("USER") => user::alter(cursor),
         "USE" => {
             cursor.words(&["USE"]);
             cursor.words(&["SCHEMA"]);
@@ -158,6 +166,7 @@ pub fn parse(text: &str) -> Result<Statement> {
             Ok(Statement::Use(name))
         }
         "SET" | "RESET" => set(cursor),
+        "KILL" => kill::parse(cursor),
         transaction if TRANSACTIONS.contains(&transaction) => {
             Err(Error::unsupported(format!("`{transaction}` is refused: Limn has no multi-statement transactions"))
                 .with_hint("every statement commits by itself, whole or not at all"))
@@ -222,6 +231,9 @@ fn create(mut cursor: Cursor<'_>) -> Result<Statement> {
         let name = schema_name(&name)?;
         return Ok(Statement::CreateSchema { name, if_not_exists });
     }
+    if !or_replace && matches!(cursor.peek_word().as_deref(), Some("USER" | "TOKEN")) {
+        return user::create(cursor);
+    }
     match cursor.peek_word() {
         Some(word) if word == "MODEL" => {
             Err(Error::unsupported("`CREATE MODEL` is written `TRAIN MODEL` here").with_hint(train::FORM))
@@ -254,6 +266,7 @@ fn drop(mut cursor: Cursor<'_>) -> Result<Statement> {
             Ok(Statement::DropSchema { name, if_exists, cascade })
         }
         "MODEL" => model::drop(cursor),
+        "USER" | "TOKEN" => user::drop(cursor),
         "" => Err(cursor.expected("`TABLE`, `VIEW`, `SCHEMA` or `MODEL`")),
         other => Err(Error::unsupported(format!("`DROP {other}` is not supported yet"))),
     }

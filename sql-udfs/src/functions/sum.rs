@@ -162,7 +162,9 @@ impl GroupsAccumulator for Totals {
         self.totals.resize(total_groups, None);
         let values = values[0].as_primitive::<Int64Type>();
         match (filter, values.null_count()) {
-            (None, 0) => groups.iter().zip(values.values()).for_each(|(group, value)| self.add(*group, (*value).into())),
+            (None, 0) => {
+                groups.iter().zip(values.values()).for_each(|(group, value)| self.add(*group, (*value).into()))
+            }
             _ => {
                 for (row, (group, value)) in groups.iter().zip(values.iter()).enumerate() {
                     if let Some(value) = value.filter(|_| passes(filter, row)) {

@@ -10,15 +10,16 @@ use super::{Finding, Source};
 const GROUND: [&str; 6] = ["error", "limits", "telemetry", "Error", "Result", "Class"];
 
 /// The parts of the server and what else each may name; a longer path allows only what is below it.
-const SERVER: [(&str, &[&str]); 13] = [
+const SERVER: [(&str, &[&str]); 14] = [
     ("lake", &[]),
     ("registry", &["lake"]),
     ("training", &["registry", "lake"]),
     ("sql", &["lake::types"]),
     ("engine", &["sql", "training", "registry", "lake"]),
-    ("flight", &["engine", "config"]),
-    ("http", &["engine", "config"]),
-    ("command", &["engine", "flight", "http", "config", "lake::disk"]),
+    ("flight", &["engine", "config", "tls"]),
+    ("http", &["engine", "config", "tls"]),
+    ("command", &["engine", "flight", "http", "config", "tls", "lake::disk"]),
+    ("tls", &["config"]),
     ("config", &[]),
     ("error", &[]),
     ("limits", &[]),

@@ -384,7 +384,9 @@ mod tests {
         }
         for text in &texts {
             for position in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
-                let Offer::Texts(start, _) = offer(text, position, &names(), &|_, _| vec!["c".into()]) else { continue };
+                let Offer::Texts(start, _) = offer(text, position, &names(), &|_, _| vec!["c".into()]) else {
+                    continue;
+                };
                 assert!(start <= position && text.is_char_boundary(start), "{text:?} at {position}");
             }
             let mut rest = text.as_str();

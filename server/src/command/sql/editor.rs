@@ -96,18 +96,6 @@ pub fn terminal_dimensions() -> Option<(usize, usize)> {
     Some((columns.into(), lines.into()))
 }
 
-/// Asks for a secret without showing it.
-pub fn read_secret(prompt: &str) -> Result<String> {
-    let config = Config::builder().color_mode(ColorMode::Forced).auto_add_history(false).build();
-    let mut editor = rustyline::Editor::<Masked, DefaultHistory>::with_config(config).map_err(unusable)?;
-    editor.set_helper(Some(Masked));
-    match tokio::task::block_in_place(|| editor.readline(prompt)) {
-        Ok(secret) => Ok(secret),
-        Err(ReadlineError::Interrupted | ReadlineError::Eof) => Err(Error::cancelled("no password was given")),
-        Err(error) => Err(unusable(error)),
-    }
-}
-
 /// What the editor asks while one types.
 struct Help {
     names: Arc<KnownNames>,
@@ -186,30 +174,5 @@ impl Validator for Help {
             true => Ok(ValidationResult::Valid(None)),
             false => Ok(ValidationResult::Incomplete),
         }
-    }
-}
-
-/// Shows nothing of what is typed.
-struct Masked;
-
-impl rustyline::Helper for Masked {}
-
-impl Completer for Masked {
-    type Candidate = Pair;
-}
-
-impl Hinter for Masked {
-    type Hint = String;
-}
-
-impl Validator for Masked {}
-
-impl Highlighter for Masked {
-    fn highlight<'l>(&self, line: &'l str, _pos: usize) -> Cow<'l, str> {
-        Cow::Owned(" ".repeat(super::cell::width(line)))
-    }
-
-    fn highlight_char(&self, _line: &str, _pos: usize, kind: CmdKind) -> bool {
-        kind != CmdKind::MoveCursor
     }
 }

@@ -5,20 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use limn_client::{Class as ClientClass, Client, ConnectOptions};
+use limn_client::{Client, ConnectOptions};
 
-use super::editor::read_secret;
+use crate::command::connection::{live_server, local, local_options, own};
+use crate::command::password;
 use crate::command::serve::Server;
-use crate::config::{ServeConfig, SqlFlags};
-use crate::engine::DataDirectory;
-use crate::{Class, Error, Result};
+use crate::config::SqlFlags;
+use crate::{Error, Result};
 
 /// A connection with what it takes to make it again.
 pub struct Link {
     options: ConnectOptions,
     client: Client,
+    /// The data directory whose server was joined with its own secret, which each of its servers makes anew.
+    data_dir: Option<PathBuf>,
     /// The session's settings after the last statement that may have changed them.
     settings: BTreeMap<String, String>,
     /// Whether a setting differs from a new session's, so that a new session would be noticed only by its answers.
@@ -30,11 +32,12 @@ impl Link {
     pub async fn open(flags: &SqlFlags) -> Result<(Self, Option<Server>)> {
         let (mut options, server) = match &flags.url {
             Some(url) => (ConnectOptions::parse(url.reveal()).map_err(own)?, None),
-            None => local(flags).await?,
+            None => local(&flags.data_dir()).await?,
         };
         secure(&mut options, flags)?;
         identify(&mut options, flags)?;
-        match Link::to(options).await {
+        let by_secret = flags.url.is_none() && flags.user.is_none() && flags.token.is_none();
+        match Link::to(options, by_secret.then(|| flags.data_dir())).await {
             Ok(link) => Ok((link, server)),
             Err(error) => {
                 if let Some(server) = server {
@@ -45,9 +48,9 @@ impl Link {
         }
     }
 
-    async fn to(options: ConnectOptions) -> Result<Self> {
+    async fn to(options: ConnectOptions, data_dir: Option<PathBuf>) -> Result<Self> {
         let client = Client::connect_with(&options).await.map_err(own)?;
-        Ok(Link { options, client, settings: BTreeMap::new(), changed: false })
+        Ok(Link { options, client, data_dir, settings: BTreeMap::new(), changed: false })
     }
 
     /// The client.
@@ -67,6 +70,13 @@ impl Link {
 
     /// Connects again, and sets the session's settings as they were.
     pub async fn again(&mut self) -> Result<()> {
+        if let Some(data_dir) = &self.data_dir {
+            let Some(address) = live_server(data_dir)? else {
+                let text = format!("no server holds the data directory `{}`", data_dir.display());
+                return Err(Error::unavailable(text).with_hint("start one with `limn serve`"));
+            };
+            self.options = local_options(&address, data_dir)?;
+        }
         self.client = Client::connect_with(&self.options).await.map_err(own)?;
         self.restore().await
     }
@@ -80,10 +90,10 @@ impl Link {
             options.client_certificate_pem = self.options.client_certificate_pem.clone();
             options.client_key_pem = self.options.client_key_pem.clone();
         }
-        if options.user.is_some() && options.password.is_none() && std::io::stdin().is_terminal() {
-            options.password = Some(read_secret("password: ")?.into());
+        if let (Some(user), None) = (&options.user, &options.password) {
+            options.password = Some(ask(user)?.into());
         }
-        *self = Link::to(options).await?;
+        *self = Link::to(options, None).await?;
         Ok(())
     }
 
@@ -121,59 +131,9 @@ impl Link {
     }
 }
 
-/// The client's error as the server's own; the classes are the same.
-pub fn own(error: limn_client::Error) -> Error {
-    let class = match error.class() {
-        ClientClass::Input => Class::Input,
-        ClientClass::NotFound => Class::NotFound,
-        ClientClass::AlreadyExists => Class::AlreadyExists,
-        ClientClass::Unauthenticated => Class::Unauthenticated,
-        ClientClass::Denied => Class::Denied,
-        ClientClass::Unsupported => Class::Unsupported,
-        ClientClass::Exhausted => Class::Exhausted,
-        ClientClass::Cancelled => Class::Cancelled,
-        ClientClass::DeadlineExceeded => Class::DeadlineExceeded,
-        ClientClass::Conflict => Class::Conflict,
-        ClientClass::Unavailable => Class::Unavailable,
-        ClientClass::Internal => Class::Internal,
-    };
-    let error_here = Error::new(class, error.message());
-    match error.hint() {
-        Some(hint) => error_here.with_hint(hint),
-        None => error_here,
-    }
-}
-
-/// The server of the data directory, which is started in process where there is none.
-async fn local(flags: &SqlFlags) -> Result<(ConnectOptions, Option<Server>)> {
-    let data_dir = flags.data_dir();
-    let (address, server) = match live_server(&data_dir)? {
-        Some(address) => (address, None),
-        None => {
-            let server = Server::start(ServeConfig::in_process(data_dir)).await?;
-            (server.flight_addr().to_string(), Some(server))
-        }
-    };
-    Ok((ConnectOptions::parse(&format!("grpc://{address}")).map_err(own)?, server))
-}
-
-/// Where the live server of a data directory answers; an error where one holds it and answers nowhere (yet).
-fn live_server(data_dir: &Path) -> Result<Option<String>> {
-    let Some(holder) = DataDirectory::holder(data_dir) else { return Ok(None) };
-    match holder.flight {
-        Some(address) => Ok(Some(address)),
-        None => Err(Error::unavailable(format!(
-            "the data directory `{}` is held by process {}, which does not serve yet",
-            data_dir.display(),
-            holder.pid
-        ))
-        .with_hint("try again in a moment")),
-    }
-}
-
 /// Certificates.
 fn secure(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
-    let read = |file: &Option<std::path::PathBuf>| file.as_deref().map(read).transpose();
+    let read = |file: &Option<PathBuf>| file.as_deref().map(read).transpose();
     options.ca_pem = read(&flags.ca_file)?;
     options.client_certificate_pem = read(&flags.cert)?;
     options.client_key_pem = read(&flags.key)?.map(Into::into);
@@ -182,27 +142,30 @@ fn secure(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
 
 /// Credentials: what the flags say replaces what the URL says.
 fn identify(options: &mut ConnectOptions, flags: &SqlFlags) -> Result<()> {
-    if let Some(token) = &flags.token {
-        options.token = Some(token.reveal().into());
-    }
     if let Some(user) = &flags.user {
         options.user = Some(user.clone());
+        options.token = None;
+    }
+    if let Some(token) = &flags.token {
+        options.token = Some(token.reveal().into());
     }
     if let Some(file) = &flags.password_file {
         options.password = Some(read(file)?.lines().next().unwrap_or_default().into());
     } else if let (Some(_), None, Some(password)) = (&options.user, &options.password, SqlFlags::password()) {
         options.password = Some(password.reveal().into());
     }
-    if options.user.is_none() || options.password.is_some() || options.token.is_some() {
-        return Ok(());
-    }
+    let (Some(user), None, None) = (&options.user, &options.password, &options.token) else { return Ok(()) };
     if !std::io::stdin().is_terminal() {
         return Err(
             Error::input("expected a password for the user").with_hint("give --password-file, or set LIMN_PASSWORD")
         );
     }
-    options.password = Some(read_secret("password: ")?.into());
+    options.password = Some(ask(user)?.into());
     Ok(())
+}
+
+fn ask(user: &str) -> Result<String> {
+    tokio::task::block_in_place(|| password::ask(&format!("password of {user}: ")))
 }
 
 fn read(file: &Path) -> Result<String> {

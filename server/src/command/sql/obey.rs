@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::commands::{self, Command, Expanded};
 use super::runner::{Ended, Runner, Target};
 use super::words::FUNCTIONS;
+use crate::command::connection::own;
 use crate::limits::SHELL_INCLUDES_MAX;
 use crate::{Error, Result};
 
@@ -136,8 +137,8 @@ impl Runner {
 
     async fn connection_info(&mut self) -> Result<()> {
         let client = self.link.client();
-        let info = client.server_info().await.map_err(super::link::own)?;
-        let schema = client.options_of_session().await.map_err(super::link::own)?.remove("schema");
+        let info = client.server_info().await.map_err(own)?;
+        let schema = client.options_of_session().await.map_err(own)?.remove("schema");
         let options = self.link.options();
         let user = match (&options.user, &options.token) {
             (Some(user), _) => user.as_str(),

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -65,6 +65,8 @@ pub struct Runner {
     pub target: Target,
     /// The last statement that ran.
     pub last: Option<String>,
+    /// How long the last statement took, where that is not the time until now.
+    pub took: Option<Duration>,
     /// Whether a person is typing.
     pub interactive: bool,
     /// The programs and colours of the terminal.
@@ -106,6 +108,7 @@ impl Runner {
             return Ended::Failed;
         }
         let begun = Instant::now();
+        self.took = None;
         let ended = match self.statement(sql).await {
             Err(Failure::Client(error)) if error.class() == limn_client::Class::Unauthenticated && self.interactive => {
                 // A session that expired is opened anew. The statement did not run, so it can run now.
@@ -156,7 +159,7 @@ impl Runner {
             (Format::Table, Expanded::On) => Format::Vertical,
             (format, _) => format,
         };
-        let client = self.link.client().clone();
+        let (begun, client) = (Instant::now(), self.link.client().clone());
         let progress = (self.interactive && std::io::stderr().is_terminal()).then(Progress::start);
         let rows = match &progress {
             Some(progress) => client.query_with_progress(sql, progress.meter()).await?,
@@ -176,6 +179,8 @@ impl Runner {
         }
         let mut output = Output::new(format, Screen::new(progress, self.pager(format))).styled(style, turns);
         let written = output.rows(rows).await;
+        // Reading in a pager is no part of a statement's time.
+        self.took = Some(begun.elapsed());
         output.into_inner().finish()?;
         written
     }
@@ -190,7 +195,7 @@ impl Runner {
         if !self.settings.timing {
             return;
         }
-        let seconds = begun.elapsed().as_secs_f64();
+        let seconds = self.took.unwrap_or_else(|| begun.elapsed()).as_secs_f64();
         match written {
             Written::Effect => eprintln!("{seconds:.3} s"),
             Written::Rows(1) => eprintln!("1 row, {seconds:.3} s"),

