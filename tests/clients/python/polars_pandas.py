@@ -106,7 +106,7 @@ def read_pandas(connection):
 def write_pandas(connection):
     frame = pd.DataFrame({
         "id": [1, 2], "label": ["a", "ü"], "x": [0.5, None],
-        "at": pd.to_datetime(["2024-01-01 00:00:00", "2024-06-01 12:30:00.000001"])})
+        "at": pd.to_datetime(["2024-01-01", "2024-06-01 12:30:00.000001"], format="ISO8601")})
 
     def stored():
         return pd.read_sql("SELECT * FROM from_pandas ORDER BY id", connection)
