@@ -132,12 +132,16 @@ pub const SHELL_INCLUDES_MAX: usize = 16;
 
 /// Batches of a bulk ingestion that wait between the wire and the files; each is one message at most.
 pub const INGEST_BATCHES_BUFFERED: usize = 2;
+/// How long a bulk ingestion waits for its client's next message.
+pub const INGEST_STALL: Duration = Duration::from_secs(5 * 60);
 /// Rows of a bulk ingestion that are brought into the table's types at once.
 pub const INGEST_CAST_ROWS: usize = 64 * 1024;
 /// Bytes that they take at most, where dictionaries, views or run ends unfold; a single row may be larger.
 pub const INGEST_CAST_BYTES: usize = 64 * 1024 * 1024;
 /// Statements that are polled, running or finished, on one server.
 pub const POLLS_MAX: usize = 1_000;
+/// Of them, those of one principal.
+pub const POLLS_PER_PRINCIPAL_MAX: usize = 250;
 /// How long a polled statement and its result are kept for a client that does not ask again.
 pub const POLL_IDLE: Duration = Duration::from_secs(10 * 60);
 /// How long a poll waits for a running statement to end before it answers what is known.
@@ -177,6 +181,8 @@ pub const TABLE_STATES_MAX: usize = 1024;
 pub const TABLE_STATES_PER_TABLE_MAX: usize = 8;
 /// Bytes of one data file, after which a write begins the next.
 pub const DATA_FILE_BYTES_TARGET: u64 = 128 * 1024 * 1024;
+/// Bytes of one row group of a data file, which a write holds in memory.
+pub const DATA_FILE_ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// Attempts to lock the data directory before it counts as held.
 pub const LOCK_ATTEMPTS_MAX: usize = 10;
 /// The time between two of them.

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::HandshakeRequest;
 use arrow_flight::sql::{CommandGetTables, CommandStatementIngest};
 use futures::TryStreamExt;
-use limn_tests::raw::{Raw, encoded, ingest_mode, unfinished, until};
+use limn_tests::raw::{Raw, descriptor, encoded, ingest_mode, statement, unfinished, until};
 use limn_tests::{Context, Outcome, TestServer};
 use tonic::Code;
 
@@ -140,5 +140,24 @@ async fn a_client_without_a_session_is_given_one() -> Outcome {
     assert_eq!(raw.query("SELECT * FROM t").await.unwrap_err().code(), Code::NotFound);
     raw.headers = vec![("authorization", token)];
     assert_eq!(raw.number("SELECT sum(a) FROM t").await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_polled_statement_changes_its_session_however_long_it_takes() -> Outcome {
+    let server = TestServer::start()?;
+    let mut own = session(&server).await?;
+    let slow =
+        "CREATE TEMPORARY TABLE big AS SELECT a.value AS a FROM range(0, 1000) AS a CROSS JOIN range(0, 1000) AS b";
+    for sql in [slow, "CREATE TEMPORARY TABLE small AS SELECT 1 AS a", "CREATE SCHEMA s", "USE s"] {
+        let mut told = own.poll(descriptor(&statement(sql))).await.context(sql)?;
+        while let Some(next) = told.flight_descriptor.take() {
+            told = own.poll(next).await.context(sql)?;
+        }
+    }
+    assert_eq!(own.number("SELECT count(*) FROM big").await?, 1_000_000);
+    assert_eq!(own.number("SELECT count(*) FROM small").await?, 1);
+    own.update("CREATE TABLE inside AS SELECT 1 AS a").await?;
+    assert_eq!(own.number("SELECT count(*) FROM lake.s.inside").await?, 1, "USE has taken hold");
     Ok(())
 }

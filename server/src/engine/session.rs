@@ -5,11 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::temporaries::Temporaries;
-
 use chrono::{DateTime, Utc};
 
 use super::context::Principal;
+use super::temporaries::Temporaries;
 
 /// The catalog that Limn serves.
 pub const CATALOG: &str = "lake";
@@ -21,10 +20,10 @@ pub const DEFAULT_SCHEMA: &str = "main";
 pub struct Session {
     /// The session's id, 32 hex digits.
     pub id: String,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
     /// Its temporary tables.
     pub temporaries: Arc<Temporaries>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
     state: RwLock<State>,
 }
 
@@ -33,6 +32,7 @@ struct State {
     schema: String,
     settings: BTreeMap<String, String>,
     last_use: LastUse,
+    awaited: bool,
 }
 
 /// Who used a session last.
@@ -54,13 +54,10 @@ impl Session {
             schema: DEFAULT_SCHEMA.into(),
             settings: BTreeMap::new(),
             last_use: LastUse { at: created_at, principal: None, client: None },
+            awaited: false,
         };
-        Session {
-            id: uuid::Uuid::new_v4().simple().to_string(),
-            created_at,
-            temporaries: Arc::default(),
-            state: RwLock::new(state),
-        }
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        Session { id, temporaries: Arc::default(), created_at, state: RwLock::new(state) }
     }
 
     /// Notes that a statement of `principal` runs in it.
@@ -82,6 +79,16 @@ impl Session {
     /// Makes `schema` current; the caller has checked that it exists.
     pub fn set_schema(&self, schema: &str) {
         self.write().schema = schema.to_string();
+    }
+
+    /// Says whether a statement goes on in it after its client's call, and may change it yet.
+    pub fn set_awaited(&self, awaited: bool) {
+        self.write().awaited = awaited;
+    }
+
+    /// Whether one does, so that the session must be there when it ends.
+    pub fn is_awaited(&self) -> bool {
+        self.read().awaited
     }
 
     /// A setting's value.

@@ -49,8 +49,8 @@ impl Incoming {
 fn unreadable(what: &str, error: FlightError) -> Error {
     match error {
         FlightError::Tonic(status) if matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted) => {
-            Error::exhausted(format!("a message of {what} is too large: {}", status.message()))
-                .with_hint("send smaller batches")
+            Error::exhausted(format!("a message of {what} has more bytes than the server accepts"))
+                .with_hint("send fewer rows at a time; the limit is `max_message_bytes`")
         }
         FlightError::Tonic(status) => Error::input(format!("{what} ended early: {}", status.message())),
         FlightError::Arrow(error) => Error::from(error).context(format!("{what} cannot be read")),

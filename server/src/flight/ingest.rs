@@ -19,7 +19,7 @@ use super::service::Shared;
 use super::session::Caller;
 use super::status::to_status;
 use crate::engine::{BatchStream, IfExists, IfMissing, IngestRequest, Kind, StatementContext};
-use crate::limits::INGEST_BATCHES_BUFFERED;
+use crate::limits::{INGEST_BATCHES_BUFFERED, INGEST_STALL};
 use crate::{Error, Result};
 
 /// Takes the rows of `messages`; answers how many there were once they are durable.
@@ -135,7 +135,13 @@ async fn pump(first: Option<RecordBatch>, mut incoming: Incoming, queue: mpsc::S
         if queue.send(arrived).await.is_err() || last {
             return;
         }
-        next = incoming.next().await;
+        // A client that neither sends nor goes away would keep its place among the statements for ever.
+        next = match tokio::time::timeout(INGEST_STALL, incoming.next()).await {
+            Ok(next) => next,
+            Err(_elapsed) => {
+                Err(Error::deadline_exceeded(format!("no rows came for {} seconds", INGEST_STALL.as_secs())))
+            }
+        };
     }
 }
 

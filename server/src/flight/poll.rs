@@ -19,7 +19,7 @@ use super::session::Caller;
 use super::statement::{self, Asked};
 use super::status::{answer, to_status};
 use super::{columns, parameters, prepared};
-use crate::engine::{Description, Kind, Principal, Progress};
+use crate::engine::{Description, Kind, Principal, Progress, StatementContext, Work};
 use crate::limits::{POLL_IDLE, POLL_WAIT};
 use crate::{Error, Result};
 
@@ -71,6 +71,11 @@ pub async fn answer_of(
         }
         _ => return Ok(None),
     };
+    if shared.engine.work(&asked.sql) == Work::Light {
+        return statement::flight_info(shared, caller, asked, descriptor.clone())
+            .await
+            .map(|info| Some(complete(info)));
+    }
     let ctx = caller.statement();
     let described = statement::describe(shared, &ctx, &asked.sql).await;
     let description = described.map_err(|error| to_status(&error, &ctx.query_id))?;
@@ -95,9 +100,8 @@ async fn begin(
     description: Description,
     descriptor: &FlightDescriptor,
 ) -> Result<PollInfo, Status> {
-    let mut ctx = caller.statement();
     // The time that the client gives is for this answer, not for the statement.
-    ctx.deadline = None;
+    let ctx = StatementContext { deadline: None, ..caller.statement() }.with_timeout(caller.statement_timeout);
     let (sender, outcome) = watch::channel(None);
     let poll = Arc::new(Poll {
         principal: caller.principal.clone(),
@@ -117,10 +121,13 @@ async fn begin(
         // Nobody may be left to hear it.
         let _ = sender.send(Some(done));
     });
+    // What the statement sets or creates in the session must be found by the calls after it.
+    caller.session.set_awaited(true);
     let told = told(&handle, &poll).await;
     if !matches!(&told, Ok(info) if info.flight_descriptor.is_some()) {
         // The client has all there is, and was not told the handle.
         shared.polls.remove(&handle);
+        caller.session.set_awaited(false);
     }
     told
 }

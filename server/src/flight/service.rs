@@ -28,7 +28,7 @@ use super::sql_info::SqlInfos;
 use super::status::answer;
 use super::{auth, poll, prepared, schema};
 use crate::engine::{Engine, KeptSessions};
-use crate::limits::{POLL_IDLE, POLLS_MAX};
+use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX};
 use crate::{Error, Result};
 
 /// What every call may use.
@@ -62,9 +62,9 @@ impl Shared {
             limits.max_prepared_statements_per_principal,
             limits.prepared_statement_idle,
         );
-        let polls = Handles::new(POLLS_MAX, POLLS_MAX, POLL_IDLE);
-        let background = TaskTracker::new();
-        Ok(Shared { sessions, prepared, polls, background, engine, gate, draining, sql_infos: SqlInfos::new()? })
+        let polls = Handles::new(POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, POLL_IDLE);
+        let (background, sql_infos) = (TaskTracker::new(), SqlInfos::new()?);
+        Ok(Shared { sessions, prepared, polls, background, engine, gate, draining, sql_infos })
     }
 }
 
@@ -148,10 +148,10 @@ impl FlightService for Service {
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        // A statement may begin here, or a running one be asked after; what runs is answered while the server drains.
-        let (caller, request) = match poll::handle_of(request.get_ref()).is_some() {
-            true => self.admit(request).await?,
-            false => self.admit_new(request).await?,
+        let (caller, request) = match poll::handle_of(request.get_ref()) {
+            // What has begun is followed to its end, also by a server that drains.
+            Some(_) => self.admit(request).await?,
+            None => self.admit_new(request).await?,
         };
         let response = match poll::answer_of(&self.shared, &caller, request.get_ref()).await? {
             Some(told) => Response::new(told),

@@ -103,6 +103,7 @@ impl Sessions {
         // The session may be in use by this very request; as a new one it is not kept again.
         caller.session.set_schema(DEFAULT_SCHEMA);
         caller.session.temporaries.clear();
+        caller.session.set_awaited(false);
         for name in caller.session.settings().into_keys() {
             caller.session.set(&name, None);
         }
@@ -146,7 +147,10 @@ fn key(principal: &Principal, token: &str) -> String {
 }
 
 fn is_new(session: &Session) -> bool {
-    session.schema() == DEFAULT_SCHEMA && session.settings().is_empty() && session.temporaries.is_empty()
+    session.schema() == DEFAULT_SCHEMA
+        && session.settings().is_empty()
+        && session.temporaries.is_empty()
+        && !session.is_awaited()
 }
 
 /// The session that the cookies name. Java's client quotes values and adds `$Path` attributes.
