@@ -14,9 +14,11 @@ use deltalake_core::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake_core::kernel::{Action, Add};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 
 use super::rows::Rows;
-use crate::limits::DATA_FILE_BYTES_TARGET;
+use crate::limits::{DATA_FILE_BYTES_TARGET, DATA_FILE_ROW_GROUP_BYTES};
 use crate::{Error, Result};
 
 /// Finished files, durable, and how many rows they have.
@@ -69,6 +71,15 @@ impl DataFiles {
     }
 }
 
+/// How Parquet files are written. What a row group holds is in memory until it is complete.
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_created_by(format!("limn {}", env!("CARGO_PKG_VERSION")))
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_bytes(Some(DATA_FILE_ROW_GROUP_BYTES))
+        .build()
+}
+
 async fn write(
     mut batches: BoxStream<'_, Result<RecordBatch>>,
     schema: SchemaRef,
@@ -79,7 +90,7 @@ async fn write(
     let config = WriterConfig::new(
         schema,
         partition_by.to_vec(),
-        None,
+        Some(properties()),
         NonZeroU64::new(DATA_FILE_BYTES_TARGET),
         None,
         Default::default(),

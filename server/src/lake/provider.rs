@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, Statistics};
@@ -33,6 +33,19 @@ impl TableVersion {
     }
 }
 
+/// Whether the log's least and greatest values of a column may not be its own: deltalake takes decimals through
+/// doubles, so that files which have a value would be skipped for it.
+fn has_rounded_statistics(schema: &Schema, column: &str) -> bool {
+    fn is_rounded(data_type: &DataType) -> bool {
+        match data_type {
+            DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _) => u32::from(*digits) > f64::DIGITS,
+            DataType::Struct(fields) => fields.iter().any(|field| is_rounded(field.data_type())),
+            _ => false,
+        }
+    }
+    schema.field_with_name(column).is_ok_and(|field| is_rounded(field.data_type()))
+}
+
 #[async_trait]
 impl TableProvider for TableVersion {
     fn schema(&self) -> SchemaRef {
@@ -54,7 +67,14 @@ impl TableProvider for TableVersion {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        self.scan.supports_filters_pushdown(filters)
+        let mut pushed = self.scan.supports_filters_pushdown(filters)?;
+        let schema = self.scan.schema();
+        for (filter, pushed) in filters.iter().zip(&mut pushed) {
+            if filter.column_refs().iter().any(|column| has_rounded_statistics(&schema, &column.name)) {
+                *pushed = TableProviderFilterPushDown::Unsupported;
+            }
+        }
+        Ok(pushed)
     }
 
     fn statistics(&self) -> Option<Statistics> {

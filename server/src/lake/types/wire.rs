@@ -27,8 +27,8 @@ pub fn wire_type(data_type: &DataType) -> DataType {
         T::Duration(TimeUnit::Nanosecond) => T::Duration(TimeUnit::Microsecond),
         T::Dictionary(_, values) => wire_type(values),
         T::RunEndEncoded(_, values) => wire_type(values.data_type()),
-        T::List(item) | T::ListView(item) => T::List(wire_field(item)),
-        T::LargeList(item) | T::LargeListView(item) => T::LargeList(wire_field(item)),
+        // arrow-flight's encoder announces a large list as a list and sends it as it is, which no client can read.
+        T::List(item) | T::ListView(item) | T::LargeList(item) | T::LargeListView(item) => T::List(wire_field(item)),
         T::FixedSizeList(item, size) => T::FixedSizeList(wire_field(item), *size),
         T::Struct(fields) => T::Struct(fields.iter().map(wire_field).collect()),
         T::Map(entries, sorted) => T::Map(wire_field(entries), *sorted),
@@ -109,6 +109,9 @@ mod tests {
         assert_eq!(wire_type(&T::Dictionary(Box::new(T::Int32), Box::new(T::Utf8View))), T::Utf8);
         assert_eq!(wire_type(&T::Decimal64(12, 3)), T::Decimal128(12, 3));
         assert_eq!(wire_type(&T::Float16), T::Float32);
+        assert_eq!(wire_type(&T::new_large_list(T::LargeList(Arc::new(Field::new("item", T::Int64, true))), true)), {
+            T::new_list(T::new_list(T::Int64, true), true)
+        });
         let nanos = |zone: Option<&str>| T::Timestamp(TimeUnit::Nanosecond, zone.map(Into::into));
         assert_eq!(wire_type(&nanos(None)), T::Timestamp(TimeUnit::Microsecond, None));
         assert_eq!(wire_type(&nanos(Some("+11:00"))), T::Timestamp(TimeUnit::Microsecond, Some("+11:00".into())));
