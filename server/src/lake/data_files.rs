@@ -18,7 +18,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::rows::Rows;
-use crate::limits::{DATA_FILE_BYTES_TARGET, DATA_FILE_ROW_GROUP_BYTES};
+use crate::limits::{DATA_FILE_BYTES_TARGET, DATA_FILE_ROW_GROUP_BYTES, ROW_GROUP_ROWS_MAX};
 use crate::{Error, Result};
 
 /// Finished files, durable, and how many rows they have.
@@ -71,11 +71,12 @@ impl DataFiles {
     }
 }
 
-/// How Parquet files are written. What a row group holds is in memory until it is complete.
+/// How Parquet files are written. A row group is held in memory until it is whole, so its size is what a write of any
+/// length takes: by its rows, and where those are wide by its bytes.
 fn properties() -> WriterProperties {
     WriterProperties::builder()
-        .set_created_by(format!("limn {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(DATA_FILE_ROW_GROUP_BYTES))
         .build()
 }
