@@ -38,6 +38,7 @@ async fn token(bare: &Bare, user: &str) -> Outcome<(String, String)> {
 
 /// The code and text of what must fail.
 #[track_caller]
+#[expect(clippy::panic, reason = "an assertion, made where the caller is named")]
 fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
     match result {
         Ok(value) => panic!("expected a refusal, found {value:?}"),

@@ -170,8 +170,8 @@ async fn a_statement_goes_to_disk_beyond_its_memory_or_fails_alone() -> Outcome 
     ensure((1 << 20..=128 << 20).contains(&peak), || format!("expected a peak of at most 128 MiB, found {peak}"))?;
     // The keys of a join cannot go to disk.
     let join =
-        "SELECT count(*) FROM generate_series(1, 5000000) AS a JOIN generate_series(1, 5000000) AS b USING (value)";
-    exhausted(&wire.query(join).await.expect_err("64 MiB are not enough"), "memory_per_query")?;
+        "SELECT count(*) FROM generate_series(1, 20000000) AS a JOIN generate_series(1, 20000000) AS b USING (value)";
+    exhausted(&wire.query(join).await.expect_err("128 MiB are not enough"), "memory_per_query")?;
     assert_eq!(other.value("SELECT count(*) FROM generate_series(1, 1000)").await?, "1000");
     match wire.query("SELECT 1").await {
         Ok(_) => Ok(()),
