@@ -96,6 +96,14 @@ impl Bare {
         Ok((rows, cookie))
     }
 
+    /// Runs a statement for its effect, in one call.
+    pub async fn update(&mut self, sql: &str) -> Result<(), Status> {
+        let command = CommandStatementUpdate { query: sql.into(), transaction_id: None };
+        let put = FlightData::new().with_descriptor(descriptor(&command));
+        let request = self.request(futures::stream::iter([put]))?;
+        self.service.do_put(request).await?.into_inner().try_collect::<Vec<_>>().await.map(drop)
+    }
+
     /// An action without a body, or with one.
     pub async fn action(&mut self, name: &str, body: Vec<u8>) -> Result<Vec<Bytes>, Status> {
         let request = self.request(Action::new(name, body))?;

@@ -133,7 +133,7 @@ async fn a_certificate_says_who_a_client_is() -> Outcome {
     let server = serve(dir.path(), &authority, Some(&clients))?;
     let trust = || trusting(&authority, "localhost");
     let plain = Bare::over(connect(&server, trust()).await?);
-    plain.clone().sql("CREATE USER root PASSWORD 'battery staple'").await?;
+    plain.clone().update("CREATE USER root PASSWORD 'battery staple'").await?;
     let mut root = plain.authorized(ROOT);
     for sql in ["CREATE USER ada", "CREATE USER \"bob.example\"", "CREATE TABLE t (a BIGINT)"] {
         root.sql(sql).await?;
