@@ -71,6 +71,8 @@ pub const MEMORY_CONSUMERS_NAMED: usize = 5;
 
 // --- sessions and handles -----------------------------------------------------------------------------------------
 
+/// Temporary tables of one session.
+pub const TEMPORARY_TABLES_MAX: usize = 1_000;
 /// Live sessions of one server.
 pub const SESSIONS_MAX: usize = 10_000;
 /// Live sessions of one principal.
@@ -127,6 +129,19 @@ pub const SHELL_PROGRESS_AFTER: Duration = Duration::from_millis(400);
 pub const SHELL_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Files that may include each other by `\i`.
 pub const SHELL_INCLUDES_MAX: usize = 16;
+
+/// Batches of a bulk ingestion that wait between the wire and the files; each is one message at most.
+pub const INGEST_BATCHES_BUFFERED: usize = 2;
+/// Rows of a bulk ingestion that are brought into the table's types at once.
+pub const INGEST_CAST_ROWS: usize = 64 * 1024;
+/// Bytes that they take at most, where dictionaries, views or run ends unfold; a single row may be larger.
+pub const INGEST_CAST_BYTES: usize = 64 * 1024 * 1024;
+/// Statements that are polled, running or finished, on one server.
+pub const POLLS_MAX: usize = 1_000;
+/// How long a polled statement and its result are kept for a client that does not ask again.
+pub const POLL_IDLE: Duration = Duration::from_secs(10 * 60);
+/// How long a poll waits for a running statement to end before it answers what is known.
+pub const POLL_WAIT: Duration = Duration::from_millis(250);
 
 // --- lake ---------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - [`server`]: a `limn serve` of its own for one test; [`wire`]: a Flight SQL connection to it;
-//!   [`bare`]: one that sends only what the test says
+//!   [`raw`], [`bare`]: ones that send exactly what a test says
 //! - [`engine`]: an engine in this process on a directory of its own
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`terminal`]: a program in a pseudo-terminal
@@ -23,6 +23,7 @@ mod failure;
 pub mod maven;
 pub mod paths;
 pub mod python;
+pub mod raw;
 pub mod server;
 pub mod slt;
 pub mod soak;

@@ -22,6 +22,11 @@ fn the_adbc_driver_does_what_its_users_do() -> Outcome {
 }
 
 #[test]
+fn the_adbc_driver_ingests_in_every_mode() -> Outcome {
+    passes("adbc_ingest.py")
+}
+
+#[test]
 fn polars_and_pandas_read_and_write() -> Outcome {
     passes("polars_pandas.py")
 }
@@ -57,7 +62,6 @@ fn the_package_passes_its_own_tests() -> Outcome {
     let server = TestServer::start()?;
     let site = install(&python, server.scratch())?;
     let mut command = python.module("unittest");
-    command.args(["test_statements", "test_result", "test_connection"]);
     command.current_dir(package().join("tests")).env("PYTHONPATH", site).env("LIMN_TEST_URL", server.flight_url());
     python.run(&mut command).map(drop)
 }
@@ -70,6 +74,7 @@ fn the_samples_of_the_package_give_the_numbers_of_all_languages() -> Outcome {
     let expected = [
         ("quickstart.py", json!({"rows": 3, "sum": 60, "rows_at_version_1": 2})),
         ("parameters.py", json!({"matched": 2, "inserted": 4})),
+        ("bulk_ingest.py", json!({"rows": 1_000_000, "sum_id": 499_999_500_000_u64})),
     ];
     for (sample, expected) in expected {
         let found = run_sample(&python, &site, sample, &server)?;

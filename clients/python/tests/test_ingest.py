@@ -27,6 +27,14 @@ class Ingest(unittest.TestCase):
         with self.assertRaises(TypeError):
             self.lake.ingest("kinds", 5)
 
+    def test_no_rows_are_rows_too(self):
+        empty = pa.table({"id": pa.array([], pa.int64())})
+        for data in [empty, empty.slice(0, 0), pa.RecordBatchReader.from_batches(empty.schema, []), empty.to_pandas()]:
+            with self.subTest(kind=type(data).__name__):
+                self.assertEqual(self.lake.ingest("empty", data, mode="replace"), 0)
+                self.assertEqual(self.lake.sql("SELECT * FROM empty").columns, ["id"])
+                self.assertEqual(self.lake.ingest("empty", data, mode="append"), 0)
+
     def test_modes(self):
         rows = {"n": [1]}
         self.lake.execute("DROP TABLE IF EXISTS modes")

@@ -113,6 +113,9 @@ impl Scope {
 
     /// The relation of that name, or an error that offers the nearest schema or table.
     pub(super) fn relation(&self, name: &TableName) -> Result<Arc<Relation>> {
+        if let Some(temporary) = self.temporary(name) {
+            return Ok(temporary);
+        }
         let lake = &self.inner.lake;
         if name.schema == SYSTEM_SCHEMA || name.schema == INFORMATION_SCHEMA {
             return Err(Error::unsupported(format!(
@@ -124,6 +127,12 @@ impl Scope {
             return Err(unknown("schema", &name.schema, schemas.iter().map(String::as_str)));
         }
         lake.relation(name)
+    }
+
+    /// The session's temporary table of that name, which only its own statements see, and no view does.
+    pub(super) fn temporary(&self, name: &TableName) -> Option<Arc<Relation>> {
+        let visible = self.depth == 0 && name.schema == self.ctx.session.schema();
+        visible.then(|| self.ctx.session.temporaries.find(&name.table)).flatten()
     }
 
     async fn lake_table(&self, relation: &Arc<Relation>, at: At) -> Result<Arc<dyn TableProvider>> {
@@ -251,8 +260,13 @@ impl StatementSchema {
             return system_table_names().iter().map(|name| ((*name).to_string(), TableType::Base)).collect();
         }
         let relations = self.scope.inner.lake.relations(&self.name).unwrap_or_default();
+        let temporaries = match self.scope.depth == 0 && self.name == self.scope.ctx.session.schema() {
+            true => self.scope.ctx.session.temporaries.list(),
+            false => Vec::new(),
+        };
         relations
             .iter()
+            .chain(&temporaries)
             .map(|relation| {
                 let table_type = match relation.kind {
                     RelationKind::Table => TableType::Base,

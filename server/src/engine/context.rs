@@ -13,6 +13,7 @@ use super::memory::MemoryUse;
 use super::session::Session;
 use super::settings::STATEMENT_TIMEOUT;
 use crate::limits::duration;
+pub use crate::training::Progress;
 use crate::{Error, Result};
 
 /// Who runs a statement.
@@ -95,6 +96,8 @@ pub struct StatementContext {
     pub client: Option<Arc<str>>,
     /// What it has reserved of the memory pool.
     pub memory: Arc<MemoryUse>,
+    /// How far it is, where it says so.
+    pub progress: Progress,
 }
 
 impl StatementContext {
@@ -109,6 +112,7 @@ impl StatementContext {
             snapshots: Snapshots::default(),
             client: None,
             memory: Arc::default(),
+            progress: Progress::default(),
         }
     }
 

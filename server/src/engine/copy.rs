@@ -42,7 +42,7 @@ pub(super) async fn run(scope: Scope, copy: CopyInto) -> Result<Answer> {
     let plan = ctx.run(source(&name, &snapshot, &copy, files)).await?;
     let gate = notes.gate.clone();
     let state: &SessionState = &inner.base;
-    let written = until_commit(&ctx, &gate, inner.lake.insert(&name, plan, false, state, notes)).await?;
+    let written = until_commit(&ctx, &gate, inner.lake.insert_into(&relation, plan, false, state, notes)).await?;
     output::count(written.rows)
 }
 

@@ -120,13 +120,15 @@ async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> 
         schema: dml.table_name.schema().unwrap_or(&planned.scope.schema).to_string(),
         table: dml.table_name.table().to_string(),
     };
+    let relation = planned.scope.relation(&name)?;
     let mut notes = notes(ctx);
     if overwrite {
         // What replaces all rows was computed from what the statement saw; a commit since then would be lost.
-        notes.read = planned.scope.ctx.snapshots.table(&planned.scope.relation(&name)?.id);
+        notes.read = planned.scope.ctx.snapshots.table(&relation.id);
     }
     let gate = notes.gate.clone();
     let source = nullable_values(dml.input.as_ref().clone())?;
-    let written = until_commit(ctx, &gate, inner.lake.insert(&name, source, overwrite, &planned.state, notes)).await?;
+    let write = inner.lake.insert_into(&relation, source, overwrite, &planned.state, notes);
+    let written = until_commit(ctx, &gate, write).await?;
     output::count(written.rows)
 }

@@ -6,12 +6,14 @@
 //! # Layout
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
+//! - `temporaries`: the tables that one session has besides
 //! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
 //!   `current_user`: the function
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects,
 //!   one family a file
+//! - `ingest`: rows from outside into a table
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
 //! - `memory`: what one statement may take
@@ -24,6 +26,7 @@ mod current_user;
 mod describe_model;
 mod execute;
 mod features;
+mod ingest;
 mod insert;
 mod insert_rows;
 mod kill;
@@ -41,6 +44,7 @@ pub mod session;
 mod settings;
 mod show;
 mod table_statements;
+mod temporaries;
 mod train;
 mod types;
 mod user_statements;
@@ -60,7 +64,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use live_tables::KeptSessions;
 pub use queries::{Queries, Run};
 
-pub use context::{Principal, Snapshots, StatementContext};
+pub use context::{Principal, Progress, Snapshots, StatementContext};
+pub use ingest::{IfExists, IfMissing, IngestRequest};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
 
 pub use crate::lake::types::{parameter_type, sql_name};
@@ -215,6 +220,20 @@ impl Engine {
         let _first = self.inner.kept_sessions.set(kept);
     }
 
+    /// Takes the rows of `batches`, which have the columns of `schema`, into a table: all of them in one durable
+    /// commit, or none. Answers how many rows there were.
+    ///
+    /// An error among the batches, or `ctx.cancel`, ends it without a trace as long as the commit has not begun.
+    pub async fn ingest(
+        &self,
+        ctx: &StatementContext,
+        request: IngestRequest,
+        schema: SchemaRef,
+        batches: BatchStream,
+    ) -> Result<u64> {
+        ingest::run(&self.inner, ctx, request, schema, batches).await
+    }
+
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.
     pub fn schemas(&self) -> Vec<String> {
         schema_names(&self.inner)
@@ -247,6 +266,17 @@ impl Engine {
         tables
     }
 
+    /// The temporary tables of a statement's session, as if they were in its schema, in order.
+    pub fn temporary_tables(&self, ctx: &StatementContext) -> Vec<CatalogTable> {
+        let schema = ctx.session.schema();
+        let listed = |relation: &Arc<crate::lake::Relation>| CatalogTable {
+            schema: schema.clone(),
+            name: relation.name.table.clone(),
+            table_type: TEMPORARY_TABLE,
+        };
+        ctx.session.temporaries.list().iter().map(listed).collect()
+    }
+
     /// The wire schema of one table or view, with the nullability of its columns.
     pub async fn table_schema(&self, ctx: &StatementContext, schema: &str, table: &str) -> Result<SchemaRef> {
         let name = TableName { schema: schema.to_string(), table: table.to_string() };
@@ -274,6 +304,9 @@ impl Engine {
         self.inner.lake.settle().await;
     }
 }
+
+/// The type of temporary tables, in the standard's words.
+pub const TEMPORARY_TABLE: &str = "LOCAL TEMPORARY";
 
 /// The schema of Limn's own tables.
 pub const SYSTEM_SCHEMA: &str = "system";

@@ -3,7 +3,9 @@
 //! The edges decide which requests share one. It knows nothing of tokens or cookies.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::temporaries::Temporaries;
 
 use chrono::{DateTime, Utc};
 
@@ -21,6 +23,8 @@ pub struct Session {
     pub id: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// Its temporary tables.
+    pub temporaries: Arc<Temporaries>,
     state: RwLock<State>,
 }
 
@@ -51,7 +55,12 @@ impl Session {
             settings: BTreeMap::new(),
             last_use: LastUse { at: created_at, principal: None, client: None },
         };
-        Session { id: uuid::Uuid::new_v4().simple().to_string(), created_at, state: RwLock::new(state) }
+        Session {
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            created_at,
+            temporaries: Arc::default(),
+            state: RwLock::new(state),
+        }
     }
 
     /// Notes that a statement of `principal` runs in it.

@@ -51,6 +51,12 @@ fn relations(scope: &Scope, schema: Option<&str>, views_only: bool) -> Result<Re
             .map(|relation| (relation.name.table.clone(), super::table_type(&relation.kind)))
             .collect(),
     };
+    if schema == scope.ctx.session.schema() {
+        let temporaries = scope.ctx.session.temporaries.list();
+        rows.retain(|(name, _)| temporaries.iter().all(|relation| relation.name.table != *name));
+        rows.extend(temporaries.iter().map(|relation| (relation.name.table.clone(), super::TEMPORARY_TABLE)));
+        rows.sort();
+    }
     rows.retain(|(_, table_type)| !views_only || *table_type == "VIEW");
     table(vec![
         ("schema_name", texts(rows.iter().map(|_| Some(schema)))),

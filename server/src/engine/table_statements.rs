@@ -13,7 +13,7 @@ use super::execute::{notes, until_commit};
 use super::plan::{self, qualified};
 use super::{Answer, SYSTEM_SCHEMA, output};
 use crate::lake::types::{parse_sql_type, storage_schema};
-use crate::lake::{NewTable, OnExisting};
+use crate::lake::{CommitNotes, NewRows, NewTable, OnExisting};
 use crate::sql::ObjectRef;
 use crate::sql::table::{CreateTable, CreateView};
 use crate::{Error, Result};
@@ -24,6 +24,9 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     let inner = Arc::clone(&scope.inner);
     let name = qualified(&scope.schema, &table.name);
     not_reserved(&name.schema)?;
+    if table.temporary {
+        temporary_place(&scope, table.name.schema.as_deref())?;
+    }
     let mut new = NewTable {
         name,
         schema: Arc::new(Schema::empty()),
@@ -40,20 +43,31 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
         }
         new.schema = columns(&table)?;
         check(&new)?;
-        until_commit(&ctx, &gate, inner.lake.create_table(new, notes)).await?;
+        match table.temporary {
+            true => create_temporary(&scope, new, NewRows::None, notes).await.map(drop)?,
+            false => until_commit(&ctx, &gate, inner.lake.create_table(new, notes)).await.map(drop)?,
+        }
         return output::done();
     };
     // A taken name is known before the query's work is done.
-    match (inner.lake.find(&new.name), new.on_existing) {
+    let taken = match table.temporary {
+        true => ctx.session.temporaries.find(&new.name.table),
+        false => inner.lake.find(&new.name),
+    };
+    match (taken, new.on_existing) {
         (Some(_), OnExisting::Keep) => return output::count(0),
         (Some(_), OnExisting::Fail) => return Err(Error::already_exists(format!("`{}` exists already", new.name))),
         _ => {}
     }
-    let planned = ctx.run(plan::query(scope, *query)).await?;
+    let planned = ctx.run(plan::query(scope.clone(), *query)).await?;
     let source = plan::bound(planned.plan, parameters)?;
     let analysed = planned.state.optimize(&source)?;
     new.schema = nullable(storage_schema(analysed.schema().as_arrow())?.as_ref());
     check(&new)?;
+    if table.temporary {
+        let rows = NewRows::Query { plan: source, state: Box::new(planned.state) };
+        return output::count(create_temporary(&scope, new, rows, notes).await?);
+    }
     if let Some(replaced) = inner.lake.find(&new.name) {
         // Rows that replace a table's own were computed from what the statement saw of it.
         notes.read = ctx.snapshots.table(&replaced.id);
@@ -61,6 +75,34 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     let write = inner.lake.create_table_as(new, source, &planned.state, notes);
     let written = until_commit(&ctx, &gate, write).await?;
     output::count(written.map_or(0, |written| written.rows))
+}
+
+/// Refuses to put a temporary table into a schema: it belongs to the session.
+pub(super) fn temporary_place(scope: &Scope, schema: Option<&str>) -> Result<()> {
+    match schema {
+        Some(schema) if schema != scope.ctx.session.schema() => {
+            Err(Error::input(format!("a temporary table belongs to its session, and not to the schema `{schema}`"))
+                .with_hint("leave the schema out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Creates a temporary table of the session; answers how many rows it has.
+pub(super) async fn create_temporary(scope: &Scope, new: NewTable, rows: NewRows, notes: CommitNotes) -> Result<u64> {
+    let (ctx, on_existing) = (&scope.ctx, new.on_existing);
+    let taken = || ctx.session.temporaries.find(&new.name.table).is_some();
+    match on_existing {
+        OnExisting::Keep if taken() => return Ok(0),
+        OnExisting::Fail if taken() => {
+            return Err(Error::already_exists(format!("temporary table `{}` already exists", new.name.table)));
+        }
+        _ => {}
+    }
+    let gate = notes.gate.clone();
+    let (table, written) = until_commit(ctx, &gate, scope.inner.lake.create_temporary(new, rows, notes)).await?;
+    ctx.session.temporaries.put(table, on_existing == OnExisting::Replace)?;
+    Ok(written.rows)
 }
 
 fn on_existing(or_replace: bool, if_not_exists: bool) -> OnExisting {
@@ -71,7 +113,8 @@ fn on_existing(or_replace: bool, if_not_exists: bool) -> OnExisting {
     }
 }
 
-fn not_reserved(schema: &str) -> Result<()> {
+/// Refuses schemas in which only Limn makes tables.
+pub(super) fn not_reserved(schema: &str) -> Result<()> {
     match schema {
         SYSTEM_SCHEMA | "information_schema" => {
             Err(Error::denied(format!("the schema `{schema}` is Limn's own: nothing can be created in it")))
@@ -91,7 +134,7 @@ fn columns(table: &CreateTable) -> Result<SchemaRef> {
 }
 
 /// A query's columns, all of them nullable: that a value happens not to be NULL today is no promise.
-fn nullable(schema: &Schema) -> SchemaRef {
+pub(super) fn nullable(schema: &Schema) -> SchemaRef {
     let fields: Vec<Field> = schema.fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();
     Arc::new(Schema::new(fields))
 }
@@ -99,7 +142,8 @@ fn nullable(schema: &Schema) -> SchemaRef {
 /// What a Delta table's column names cannot hold, as Spark refuses it.
 const NOT_IN_NAMES: &[char] = &[' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='];
 
-fn check(new: &NewTable) -> Result<()> {
+/// Refuses columns that no table can have.
+pub(super) fn check(new: &NewTable) -> Result<()> {
     let mut seen = HashSet::new();
     for field in new.schema.fields() {
         let name = field.name();
@@ -133,7 +177,8 @@ pub(super) async fn create_view(scope: Scope, view: CreateView) -> Result<Answer
     let name = qualified(&scope.schema, &view.name);
     not_reserved(&name.schema)?;
     // A view is read in its own schema, so it is planned in it.
-    let own = Scope { schema: name.schema.clone(), ..scope };
+    // No view sees a temporary table, so neither does its first plan.
+    let own = Scope { schema: name.schema.clone(), depth: 1, ..scope };
     let planned = ctx.run(plan::query(own, *view.query)).await?;
     if !plan::parameters(&planned.plan)?.is_empty() {
         return Err(Error::input("expected no parameters in a view's query"));
@@ -146,6 +191,9 @@ pub(super) async fn create_view(scope: Scope, view: CreateView) -> Result<Answer
 pub(super) async fn drop_relation(scope: &Scope, name: &ObjectRef, view: bool, if_exists: bool) -> Result<Answer> {
     let name = qualified(&scope.schema, name);
     not_reserved(&name.schema)?;
+    if !view && scope.temporary(&name).is_some() && scope.ctx.session.temporaries.remove(&name.table) {
+        return output::done();
+    }
     if !if_exists {
         scope.relation(&name)?;
     }

@@ -17,6 +17,7 @@ use super::catalog::Scope;
 use super::live_tables;
 use super::plan::{self, Planned};
 use super::{Answer, output};
+use crate::lake::is_temporary;
 use crate::lake::types::{wire_batch, wire_schema};
 use crate::sql::train::Train;
 use crate::training::{self, Job, Read};
@@ -41,6 +42,11 @@ pub(super) async fn planned(scope: Scope, statement: &Train) -> Result<Planned> 
             live.name
         ))
         .with_hint(format!("keep its rows first: CREATE TABLE t AS SELECT * FROM {}", live.name)));
+    }
+    if let Some(read) = reads.iter().find(|read| is_temporary(&read.id)) {
+        let name = &read.name.table;
+        return Err(Error::unsupported(format!("a training query cannot read `{name}`, which is a temporary table"))
+            .with_hint("what a model learned from must last: put the rows into a table"));
     }
     repeatable(&planned.plan)?;
     let analysed = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
@@ -121,6 +127,7 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
         memory: MemoryConsumer::new(format!("training of `{}`", statement.model)).register(pool),
         cancel: ctx.cancel.clone(),
         deadline: ctx.deadline,
+        progress: ctx.progress.clone(),
     };
     let row = training::run(&registry, job).await?;
     let affected = row.num_rows() as u64;

@@ -3,10 +3,13 @@
 //! Clients mostly just drop their stream, which cancels too. Bodies of `CancelFlightInfo` are plain protobuf, those of
 //! `CancelQuery` are wrapped.
 
+use std::time::Instant;
+
 use arrow_flight::sql::{ActionCancelQueryRequest, ActionCancelQueryResult};
 use arrow_flight::{CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo};
 use prost::Message;
 
+use super::poll;
 use super::service::Shared;
 use super::ticket::Ticket;
 use crate::engine::queries::Cancelled;
@@ -33,6 +36,10 @@ fn status_of(shared: &Shared, info: &FlightInfo) -> Result<CancelStatus> {
         if let Some(ticket) = Ticket::of_statement(ticket)? {
             cancelled |= matches!(shared.engine.queries().cancel(ticket.query_id()), Cancelled::Running(_));
         }
+    }
+    let polled = info.flight_descriptor.as_ref().and_then(poll::handle_of);
+    if let Some(poll) = polled.and_then(|handle| shared.polls.find(&handle, Instant::now())) {
+        cancelled |= matches!(shared.engine.queries().cancel(poll.query_id()), Cancelled::Running(_));
     }
     match cancelled {
         true => Ok(CancelStatus::Cancelled),

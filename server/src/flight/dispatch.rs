@@ -13,8 +13,7 @@ use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightData
 use arrow_flight::sql::{
     ActionBeginSavepointRequest, ActionBeginSavepointResult, ActionBeginTransactionRequest,
     ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
-    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
-    ActionCreatePreparedSubstraitPlanRequest, ActionEndSavepointRequest, ActionEndTransactionRequest, Any, Command,
+    ActionClosePreparedStatementRequest, ActionEndSavepointRequest, ActionEndTransactionRequest, Any, Command,
     CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
     CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
@@ -33,7 +32,8 @@ use super::statement::Asked;
 use super::status::answer;
 use super::stream::{self, FlightStream};
 use super::{
-    cancel, catalogs, info, keys, prepared, schemas, session_options, statement, table_types, tables, type_info, update,
+    cancel, catalogs, info, ingest, keys, prepared, schemas, session_options, statement, table_types, tables,
+    type_info, update,
 };
 use crate::{Error, Result};
 
@@ -68,7 +68,8 @@ fn metadata_stream(batch: Result<RecordBatch>) -> Result<Response<FlightStream>,
 }
 
 const NO_TRANSACTIONS: &str = "transactions are not offered: each statement commits by itself";
-const NO_SUBSTRAIT: &str = "Substrait plans are not offered: send SQL";
+/// Why plans are refused.
+pub const NO_SUBSTRAIT: &str = "Substrait plans are not offered: send SQL";
 
 #[tonic::async_trait]
 impl FlightSqlService for Dispatch {
@@ -115,21 +116,13 @@ impl FlightSqlService for Dispatch {
     async fn do_put_statement_ingest(
         &self,
         command: CommandStatementIngest,
-        _: Request<PeekableFlightDataStream>,
+        request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        let table = command.table;
-        unsupported(format!("bulk ingestion into `{table}` is not offered yet: use INSERT or COPY INTO"))
+        let caller = caller(&request)?;
+        ingest::run(&self.shared, &caller, command, request.into_inner()).await
     }
 
     // --- prepared statements --------------------------------------------------------------------------------------
-
-    async fn do_action_create_prepared_statement(
-        &self,
-        command: ActionCreatePreparedStatementRequest,
-        request: Request<Action>,
-    ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        prepared::create(&self.shared, &caller(&request)?, command).await
-    }
 
     async fn do_action_close_prepared_statement(
         &self,
@@ -414,14 +407,6 @@ impl FlightSqlService for Dispatch {
         _: CommandStatementSubstraitPlan,
         _: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        unsupported(NO_SUBSTRAIT)
-    }
-
-    async fn do_action_create_prepared_substrait_plan(
-        &self,
-        _: ActionCreatePreparedSubstraitPlanRequest,
-        _: Request<Action>,
-    ) -> Result<ActionCreatePreparedStatementResult, Status> {
         unsupported(NO_SUBSTRAIT)
     }
 

@@ -5,8 +5,9 @@
 //! # Layout
 //! - [`serve`]: the gRPC server and its limits; `linger`: how its connections end; `oversize`: what is too large
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
-//! - `statement`, `prepared`, `update`, `parameters`: running statements; `execution` in what, on the
+//! - `statement`, `prepared`, `update`, `ingest`, `poll`: running statements; `execution` in what, on the
 //!   threads of `compute`, `stream` to where
+//! - `parameters`, `decode`: what clients bind and send
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
 //! - `catalogs`, `schemas`, `tables`, `table_types`, `keys`, `type_info`, `sql_info`: metadata; `columns` names types
 //! - `gate`, `auth`, `certificate`: who is let in
@@ -19,15 +20,18 @@ mod catalogs;
 mod certificate;
 mod columns;
 mod compute;
+mod decode;
 mod dispatch;
 mod execution;
 mod gate;
 mod handles;
 mod info;
+mod ingest;
 mod keys;
 mod linger;
 mod oversize;
 mod parameters;
+mod poll;
 mod prepared;
 mod schema;
 mod schemas;
@@ -107,6 +111,7 @@ pub async fn serve(
     let Entrance { listener, tls, local, local_secret, open } = entrance;
     let gate = gate::Gate::new(engine.users().clone(), open, local_secret);
     let shared = Arc::new(service::Shared::new(engine, gate, draining)?);
+    let background = shared.background.clone();
     let service = FlightServiceServer::new(service::Service::new(shared))
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);
@@ -117,7 +122,11 @@ pub async fn serve(
         .add_service(oversize::Oversize::new(service, message_bytes))
         .serve_with_incoming_shutdown(Entrance::incoming(listener, tls, local), closing.cancelled_owned())
         .await
-        .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))
+        .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))?;
+    // Effects that somebody polls are no open calls, and are finished too.
+    background.close();
+    background.wait().await;
+    Ok(())
 }
 
 /// What a message has around its body: the stream checks bodies with a text, tonic would check the whole without one.

@@ -12,13 +12,12 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
-use futures::{Stream, StreamExt, TryStreamExt};
-use tonic::{Code, Status};
+use futures::Stream;
+use tonic::Status;
 
+use super::decode::Incoming;
 use crate::engine::parameter_type;
 use crate::limits::{BOUND_BYTES_MAX, BOUND_ROWS_MAX};
 use crate::{Error, Result};
@@ -40,13 +39,10 @@ pub struct Binding {
 impl Binding {
     /// Reads the batches of a `DoPut`, the descriptor message included, to the end of the stream.
     pub async fn read(messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static) -> Result<Self> {
-        // A first message that only has a descriptor carries no schema, which the decoder would trip over.
-        let with_content = messages.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
-        let mut decoded = FlightRecordBatchStream::new_from_flight_data(with_content.map_err(FlightError::from));
+        let mut incoming = Incoming::new(messages, "the bound parameters");
         let mut binding = Binding::default();
         let (mut rows, mut bytes) = (0, 0);
-        while let Some(batch) = decoded.next().await {
-            let batch = batch.map_err(unreadable)?;
+        while let Some(batch) = incoming.next().await? {
             rows += batch.num_rows();
             bytes += batch.get_array_memory_size();
             if rows > BOUND_ROWS_MAX || bytes > BOUND_BYTES_MAX {
@@ -147,18 +143,6 @@ fn unwrapped(value: ScalarValue) -> ScalarValue {
     }
 }
 
-fn unreadable(error: FlightError) -> Error {
-    match error {
-        FlightError::Arrow(error) => Error::from(error).context("the bound parameters cannot be read"),
-        FlightError::Tonic(status) if status.code() == Code::OutOfRange => {
-            Error::exhausted("a message of bound parameters has more bytes than the server accepts")
-                .with_hint("bind fewer rows at a time; the limit is `max_message_bytes`")
-        }
-        FlightError::Tonic(status) => Error::input(format!("the bound parameters ended early: {}", status.message())),
-        other => Error::input(format!("the bound parameters cannot be read: {other}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
@@ -166,6 +150,7 @@ mod tests {
     use arrow::datatypes::{TimeUnit, UnionFields};
     use arrow_flight::encode::FlightDataEncoderBuilder;
     use arrow_flight::{FlightDescriptor, SchemaAsIpc};
+    use futures::TryStreamExt;
 
     use super::*;
 

@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
-    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, DoPutPreparedStatementResult,
+    Any, CommandPreparedStatementQuery, CommandPreparedStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt,
 };
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use bytes::Bytes;
 use futures::Stream;
+use prost::Message;
 use tonic::Status;
 
 use super::handles::Full;
@@ -51,12 +52,36 @@ impl Prepared {
     }
 }
 
-/// `CreatePreparedStatement`: describes and executes nothing. An empty result schema says that it is an update.
-pub async fn create(
+/// `ActionCreatePreparedStatementResult`, of which arrow-flight's message has no `is_update` (FlightSql.proto).
+#[derive(Clone, PartialEq, Message)]
+struct Created {
+    #[prost(bytes = "bytes", tag = "1")]
+    prepared_statement_handle: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    dataset_schema: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    parameter_schema: Bytes,
+    /// Whether it is to be sent as an update; older clients tell by the empty `dataset_schema`.
+    #[prost(bool, optional, tag = "4")]
+    is_update: Option<bool>,
+}
+
+/// The action `CreatePreparedStatement`, both bodies wrapped in `Any`.
+pub async fn create(shared: &Shared, caller: &Caller, body: &[u8]) -> Result<Bytes, Status> {
+    let malformed = || Error::input("the body is not an ActionCreatePreparedStatementRequest");
+    let any = answer(Any::decode(body).map_err(|_| malformed()))?;
+    let request = answer(any.unpack().ok().flatten().ok_or_else(malformed))?;
+    let created = described(shared, caller, request).await?;
+    let type_url = ActionCreatePreparedStatementResult::type_url().to_string();
+    Ok(Any { type_url, value: created.encode_to_vec().into() }.encode_to_vec().into())
+}
+
+/// Describes and executes nothing. An empty result schema says that it is an update.
+async fn described(
     shared: &Shared,
     caller: &Caller,
     request: ActionCreatePreparedStatementRequest,
-) -> Result<ActionCreatePreparedStatementResult, Status> {
+) -> Result<Created, Status> {
     let ctx = caller.statement();
     let mut counted = shared.engine.queries().begin(&ctx, &request.query);
     counted.start();
@@ -67,17 +92,14 @@ pub async fn create(
             Kind::Effect => Bytes::new(),
             Kind::Query | Kind::EffectWithRows => info::schema_bytes(&columns::annotate(&description.schema))?,
         };
+        let is_update = Some(description.kind == Kind::Effect);
         let parameter_schema = info::schema_bytes(&parameter_schema(&description.parameters))?;
         let handle = uuid::Uuid::new_v4().simple().to_string();
         let principal = caller.principal.clone();
         let prepared = Prepared { principal, sql, description, binding: Mutex::default() };
         let owner = caller.principal.0.as_str();
         shared.prepared.insert(handle.clone(), owner, Arc::new(prepared), Instant::now()).map_err(full)?;
-        Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: handle.into(),
-            dataset_schema,
-            parameter_schema,
-        })
+        Ok(Created { prepared_statement_handle: handle.into(), dataset_schema, parameter_schema, is_update })
     }
     .await;
     let created = counted.ended(created);
@@ -134,6 +156,16 @@ pub async fn bind(
     Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(command.prepared_statement_handle) })
 }
 
+/// The statement with this handle, with what was bound last and what was promised of its result.
+pub fn asked(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<Asked> {
+    let prepared = find(shared, caller, handle)?;
+    let promised = match prepared.description.kind {
+        Kind::Effect => None,
+        Kind::Query | Kind::EffectWithRows => Some(Arc::clone(&prepared.description.schema)),
+    };
+    Ok(Asked { sql: prepared.sql.clone(), binding: prepared.binding(), promised })
+}
+
 /// `GetFlightInfo`.
 pub async fn flight_info(
     shared: &Shared,
@@ -141,12 +173,7 @@ pub async fn flight_info(
     command: &CommandPreparedStatementQuery,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
-    let prepared = answer(find(shared, caller, &command.prepared_statement_handle))?;
-    let promised = match prepared.description.kind {
-        Kind::Effect => None,
-        Kind::Query | Kind::EffectWithRows => Some(Arc::clone(&prepared.description.schema)),
-    };
-    let asked = Asked { sql: prepared.sql.clone(), binding: prepared.binding(), promised };
+    let asked = answer(asked(shared, caller, &command.prepared_statement_handle))?;
     statement::flight_info(shared, caller, asked, descriptor).await
 }
 

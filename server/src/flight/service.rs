@@ -14,18 +14,21 @@ use arrow_flight::{
 };
 use futures::Stream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::dispatch::Dispatch;
+use super::dispatch::{Dispatch, NO_SUBSTRAIT};
 use super::gate::Gate;
 use super::handles::Handles;
 use super::linger::Peer;
+use super::poll::Poll;
 use super::prepared::Prepared;
 use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
-use super::{auth, schema};
+use super::{auth, poll, prepared, schema};
 use crate::engine::{Engine, KeptSessions};
+use crate::limits::{POLL_IDLE, POLLS_MAX};
 use crate::{Error, Result};
 
 /// What every call may use.
@@ -38,6 +41,10 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
+    /// The effects that are polled, by handle.
+    pub polls: Handles<Arc<Poll>>,
+    /// The work that no open call waits for.
+    pub background: TaskTracker,
     /// Told when the server drains: what has begun goes on, nothing new is taken.
     pub draining: CancellationToken,
     /// What the server says about itself.
@@ -55,7 +62,9 @@ impl Shared {
             limits.max_prepared_statements_per_principal,
             limits.prepared_statement_idle,
         );
-        Ok(Shared { sessions, prepared, engine, gate, draining, sql_infos: SqlInfos::new()? })
+        let polls = Handles::new(POLLS_MAX, POLLS_MAX, POLL_IDLE);
+        let background = TaskTracker::new();
+        Ok(Shared { sessions, prepared, polls, background, engine, gate, draining, sql_infos: SqlInfos::new()? })
     }
 }
 
@@ -139,8 +148,16 @@ impl FlightService for Service {
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        self.admit(request).await?;
-        answer(Err(Error::unsupported("PollFlightInfo is not offered; GetFlightInfo answers at once")))
+        // A statement may begin here, or a running one be asked after; what runs is answered while the server drains.
+        let (caller, request) = match poll::handle_of(request.get_ref()).is_some() {
+            true => self.admit(request).await?,
+            false => self.admit_new(request).await?,
+        };
+        let response = match poll::answer_of(&self.shared, &caller, request.get_ref()).await? {
+            Some(told) => Response::new(told),
+            None => self.dispatch.get_flight_info(request).await?.map(poll::complete),
+        };
+        self.keep(&caller, Ok(response))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
@@ -165,7 +182,18 @@ impl FlightService for Service {
             true => self.admit_new(request).await?,
             false => self.admit(request).await?,
         };
-        self.keep(&caller, self.dispatch.do_action(request).await)
+        let response = match request.get_ref().r#type.as_str() {
+            // arrow-flight's answers to these have no `is_update`, and no refusal.
+            "CreatePreparedStatement" => {
+                let body = prepared::create(&self.shared, &caller, &request.get_ref().body).await?;
+                let answers: Self::DoActionStream =
+                    Box::pin(futures::stream::iter([Ok(arrow_flight::Result { body })]));
+                Ok(Response::new(answers))
+            }
+            "CreatePreparedSubstraitPlan" => answer(Err(Error::unsupported(NO_SUBSTRAIT))),
+            _ => self.dispatch.do_action(request).await,
+        };
+        self.keep(&caller, response)
     }
 
     /// The actions that work; arrow-flight's own list has transactions and savepoints in it.

@@ -102,6 +102,7 @@ impl Sessions {
         let was_kept = caller.key.as_ref().is_some_and(|key| self.kept.remove(key).is_some());
         // The session may be in use by this very request; as a new one it is not kept again.
         caller.session.set_schema(DEFAULT_SCHEMA);
+        caller.session.temporaries.clear();
         for name in caller.session.settings().into_keys() {
             caller.session.set(&name, None);
         }
@@ -145,7 +146,7 @@ fn key(principal: &Principal, token: &str) -> String {
 }
 
 fn is_new(session: &Session) -> bool {
-    session.schema() == DEFAULT_SCHEMA && session.settings().is_empty()
+    session.schema() == DEFAULT_SCHEMA && session.settings().is_empty() && session.temporaries.is_empty()
 }
 
 /// The session that the cookies name. Java's client quotes values and adds `$Path` attributes.

@@ -123,7 +123,7 @@ fn server() -> Vec<(u32, Value)> {
         (7, "".into()),
         (8, 0_i32.into()),   // no transactions: BeginTransaction is refused
         (9, true.into()),    // cancel
-        (10, false.into()),  // bulk ingestion
+        (10, true.into()),   // bulk ingestion
         (11, false.into()),  // ... in transactions
         (100, 0_i32.into()), // no statement timeout but the client's own
         (101, 0_i32.into()),

@@ -64,6 +64,17 @@ pub async fn flight_info(
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
     let ctx = caller.statement();
+    let query_id = ctx.query_id.clone();
+    done(shared, ctx, asked, descriptor).await.map_err(|error| to_status(&error, &query_id))
+}
+
+/// Plans a query or runs an effect; answers its info.
+pub async fn done(
+    shared: &Shared,
+    ctx: StatementContext,
+    asked: Asked,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo> {
     let mut run = shared.engine.queries().begin(&ctx, &asked.sql);
     let done = planned_or_done(shared, &ctx, &mut run, asked, descriptor).await;
     let planned_only = matches!(&done, Ok((Kind::Query, _)));
@@ -71,7 +82,7 @@ pub async fn flight_info(
     if planned_only {
         run.passed_on();
     }
-    done.map(|(_, info)| info).map_err(|error| to_status(&error, &ctx.query_id))
+    done.map(|(_, info)| info)
 }
 
 async fn planned_or_done(
@@ -246,6 +257,7 @@ async fn run_query(shared: &Shared, caller: &Caller, query: QueryTicket) -> Resu
 fn as_planned(caller: &Caller, query: &QueryTicket) -> StatementContext {
     let mut session = Session::new();
     session.id = caller.session.id.clone();
+    session.temporaries = Arc::clone(&caller.session.temporaries);
     session.set_schema(&query.schema);
     for (name, value) in &query.settings {
         session.set(name, Some(value.clone()));

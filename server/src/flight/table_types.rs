@@ -4,10 +4,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::sql::CommandGetTableTypes;
 
+use crate::engine::TEMPORARY_TABLE;
 use crate::{Error, Result};
 
 /// The types that the engine's catalog reports.
-const TABLE_TYPES: [&str; 3] = ["SYSTEM TABLE", "TABLE", "VIEW"];
+const TABLE_TYPES: [&str; 4] = [TEMPORARY_TABLE, "SYSTEM TABLE", "TABLE", "VIEW"];
 
 /// The reply's schema.
 pub fn schema() -> SchemaRef {

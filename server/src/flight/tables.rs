@@ -25,7 +25,12 @@ pub fn schema(command: &CommandGetTables) -> SchemaRef {
 
 /// The reply.
 pub async fn batch(shared: &Shared, ctx: &StatementContext, command: CommandGetTables) -> Result<RecordBatch> {
-    let found = matching(command.clone(), &shared.engine.tables())?;
+    let mut tables = shared.engine.temporary_tables(ctx);
+    let hidden = |table: &CatalogTable| tables.iter().any(|own| own.schema == table.schema && own.name == table.name);
+    let others: Vec<CatalogTable> = shared.engine.tables().into_iter().filter(|table| !hidden(table)).collect();
+    tables.extend(others);
+    tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    let found = matching(command.clone(), &tables)?;
     if !command.include_schema {
         return Ok(found);
     }

@@ -43,6 +43,11 @@ impl CommitGate {
         let _ = self.0.compare_exchange(PASSED, OPEN, Ordering::AcqRel, Ordering::Acquire);
     }
 
+    /// Whether the commit has begun and was not refused.
+    pub(super) fn is_passed(&self) -> bool {
+        self.0.load(Ordering::Acquire) == PASSED
+    }
+
     fn is_closed(&self) -> bool {
         self.0.load(Ordering::Acquire) == CLOSED
     }

@@ -17,21 +17,31 @@ use super::definition::Definition;
 use super::open::{Creating, Lake};
 use super::relations::{new_id, taken};
 use super::rows::Rows;
+use super::staging::Staged;
 use super::table::Table;
+use super::temporary::TemporaryTable;
 use super::{CommitNotes, NewTable, OnExisting, Relation, RelationKind, Written};
 use crate::{Error, Result};
 
-/// The query that gives a new table its rows, and the session that runs it.
-#[derive(Clone)]
-struct Source {
-    plan: LogicalPlan,
-    state: SessionState,
+/// Where a new table's rows come from.
+pub enum NewRows {
+    /// There are none.
+    None,
+    /// A query, whose columns are in the order of the table's; each is cast to its column's type.
+    Query {
+        /// What gives the rows.
+        plan: LogicalPlan,
+        /// The session that runs it.
+        state: Box<SessionState>,
+    },
+    /// Files that are finished, of the table's shape.
+    Staged(Staged),
 }
 
 impl Lake {
     /// Creates an empty table; `false` where it was there and that is allowed.
     pub async fn create_table(&self, table: NewTable, notes: CommitNotes) -> Result<bool> {
-        Ok(self.create(table, None, notes).await?.is_some())
+        Ok(self.create(table, NewRows::None, notes).await?.is_some())
     }
 
     /// Creates a table with the rows of `plan`, in one commit. `None` where it was there and that is allowed.
@@ -44,10 +54,35 @@ impl Lake {
         state: &SessionState,
         notes: CommitNotes,
     ) -> Result<Option<Written>> {
-        self.create(table, Some(Source { plan, state: state.clone() }), notes).await
+        self.create(table, NewRows::Query { plan, state: Box::new(state.clone()) }, notes).await
     }
 
-    async fn create(&self, table: NewTable, source: Option<Source>, notes: CommitNotes) -> Result<Option<Written>> {
+    /// Creates a table of the staged rows, whose shape is the table's, in one commit.
+    pub async fn create_table_staged(&self, table: NewTable, staged: Staged, notes: CommitNotes) -> Result<Written> {
+        let name = table.name.clone();
+        let created = self.create(table, NewRows::Staged(staged), notes).await?;
+        created.ok_or_else(|| Error::internal(format!("`{name}` was neither created nor refused")))
+    }
+
+    /// Creates a table that the catalog does not name, in one commit; it goes with the answer.
+    pub async fn create_temporary(
+        &self,
+        table: NewTable,
+        source: NewRows,
+        notes: CommitNotes,
+    ) -> Result<(TemporaryTable, Written)> {
+        let creation = Creation { lake: self.clone(), definition: Definition::new(table)?, source, notes };
+        let temporary = TemporaryTable::new(self, creation.definition.name());
+        let gate = creation.notes.gate.clone();
+        commit::run(&gate, async move {
+            let table = creation.lake.table(temporary.relation())?;
+            let written = creation.commit(&table, SaveMode::ErrorIfExists).await?;
+            Ok((temporary, written))
+        })
+        .await
+    }
+
+    async fn create(&self, table: NewTable, source: NewRows, notes: CommitNotes) -> Result<Option<Written>> {
         let on_existing = table.on_existing;
         let creation = Creation { lake: self.clone(), definition: Definition::new(table)?, source, notes };
         let gate = creation.notes.gate.clone();
@@ -58,7 +93,7 @@ impl Lake {
 struct Creation {
     lake: Lake,
     definition: Definition,
-    source: Option<Source>,
+    source: NewRows,
     notes: CommitNotes,
 }
 
@@ -135,9 +170,13 @@ impl Creation {
         if let Some(base) = base {
             commit::refuse_stale(&self.notes, self.definition.name(), base)?;
         }
-        let files = match &self.source {
-            None => DataFiles::default(),
-            Some(source) => self.write_rows(table, source).await?,
+        let (files, _linked) = match &self.source {
+            NewRows::None => (DataFiles::default(), None),
+            NewRows::Query { plan, state } => (self.write_rows(table, plan, state).await?, None),
+            NewRows::Staged(staged) => {
+                let (files, linked) = staged.link(table, &self.notes.gate).await?;
+                (files, Some(linked))
+            }
         };
         let rows = files.rows;
         let metrics = json!({ "numFiles": files.count(), "numOutputRows": rows });
@@ -152,11 +191,11 @@ impl Creation {
         Ok(Written { rows, version: landed.version })
     }
 
-    async fn write_rows(&self, table: &Table, source: &Source) -> Result<DataFiles> {
+    async fn write_rows(&self, table: &Table, plan: &LogicalPlan, state: &SessionState) -> Result<DataFiles> {
         let name = self.definition.name().to_string();
-        let rows = Rows::plan(source.plan.clone(), self.definition.schema(), &name, &source.state).await?;
+        let rows = Rows::plan(plan.clone(), self.definition.schema(), &name, state).await?;
         let store = table.log_store().object_store(None);
-        let written = DataFiles::of_query(&rows, self.definition.partition_by(), store, &source.state).await;
+        let written = DataFiles::of_query(&rows, self.definition.partition_by(), store, state).await;
         written.map_err(|error| rows.failure().unwrap_or(error))
     }
 }

@@ -20,7 +20,7 @@ use crate::limits::DATA_FILE_BYTES_TARGET;
 use crate::{Error, Result};
 
 /// Finished files, durable, and how many rows they have.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DataFiles {
     adds: Vec<Add>,
     /// Their rows.
@@ -40,6 +40,16 @@ impl DataFiles {
         // One writer, so that a table has files of a size that is good to read and not one for each processor.
         let stream = CoalescePartitionsExec::new(Arc::new(source)).execute(0, Arc::new(TaskContext::from(state)))?;
         let batches = stream.map(|batch| batch.map_err(Error::from)).boxed();
+        write(batches, schema, partition_by, store).await
+    }
+
+    /// Writes rows as they come.
+    pub async fn of_stream(
+        batches: BoxStream<'static, Result<RecordBatch>>,
+        schema: SchemaRef,
+        partition_by: &[String],
+        store: Arc<dyn ObjectStore>,
+    ) -> Result<Self> {
         write(batches, schema, partition_by, store).await
     }
 

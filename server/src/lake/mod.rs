@@ -7,8 +7,9 @@
 //! - `catalog`, `relations`: the schemas, tables and views of a lake, kept in one durable file
 //! - `store`, `upload`: an object store over the data directory whose puts are durable when they return
 //! - `log_store`, `lane`, `commit`: the one commit path: who may commit when, and what is refused
-//! - `table`: a Delta table's states, open at several versions
-//! - `create`, `write`: what a statement does to a table; `definition`, `rows`, `align`, `data_files`: with what
+//! - `table`: a Delta table's states, open at several versions; `temporary`: one that no catalog names
+//! - `create`, `write`, `staging`: what a statement does to a table
+//! - `definition`, `rows`, `align`, `data_files`: with what it does so
 //! - `snapshot`, `provider`, `history`: what is read of one
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
@@ -36,9 +37,11 @@ mod provider;
 mod relations;
 mod rows;
 mod snapshot;
+mod staging;
 mod store;
 mod system_table;
 mod table;
+mod temporary;
 mod upload;
 mod write;
 
@@ -52,9 +55,12 @@ use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 
 pub use commit::CommitGate;
+pub use create::NewRows;
 pub use directory::{DataDirectory, Holder};
 pub use open::Lake;
+pub use staging::{Shape, Staged};
 pub use system_table::SystemTable;
+pub use temporary::{TemporaryTable, is_temporary};
 
 /// A table's or view's full name, folded as SQL folds it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

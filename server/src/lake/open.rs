@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use object_store::ObjectStoreExt;
 use tokio::runtime::Handle;
 
 use super::catalog::Catalog;
@@ -15,6 +16,7 @@ use super::disk::Disk;
 use super::relations::is_id;
 use super::store::Store;
 use super::table::{States, Table};
+use super::temporary::is_temporary;
 use super::{Pins, Relation, RelationKind};
 use crate::limits::CHECKPOINT_INTERVAL_COMMITS;
 use crate::{Error, Result};
@@ -35,6 +37,8 @@ struct Inner {
     tables: Mutex<HashMap<String, Arc<Table>>>,
     /// Ids of tables whose files are there and whose names are not yet.
     creating: Mutex<HashSet<String>>,
+    /// Ids of the temporary tables that somebody has.
+    temporary: Mutex<HashSet<String>>,
     pins: RwLock<Option<Arc<dyn Pins>>>,
     checkpoints: Checkpoints,
     /// Removals that are under way.
@@ -58,6 +62,7 @@ impl Lake {
                 states: Arc::default(),
                 tables: Mutex::default(),
                 creating: Mutex::default(),
+                temporary: Mutex::default(),
                 pins: RwLock::default(),
                 checkpoints: Checkpoints::start(&runtime),
                 removals: tokio::sync::watch::Sender::new(0),
@@ -106,6 +111,35 @@ impl Lake {
         let _ = self.inner.removals.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// The store of all files.
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Removes a directory of unfinished files behind the caller.
+    pub(super) fn remove_unfinished(&self, path: String) {
+        let (inner, done) = (self.inner.clone(), self.begin_removal());
+        self.inner.runtime.spawn_blocking(move || {
+            let _done = done;
+            if let Err(error) = remove_directory(inner.disk.as_ref(), inner.directory.path().join(&path)) {
+                tracing::warn!(path, %error, "unfinished files stay until the next start");
+            }
+        });
+    }
+
+    /// Removes files that no commit names, behind the caller.
+    pub(super) fn remove_files(&self, files: Vec<object_store::path::Path>) {
+        let (store, done) = (self.inner.store.clone(), self.begin_removal());
+        self.inner.runtime.spawn(async move {
+            let _done = done;
+            for file in files {
+                if let Err(error) = store.delete(&file).await {
+                    tracing::debug!(path = %file, %error, "a file that no commit names stays");
+                }
+            }
+        });
+    }
+
     pub(super) fn catalog(&self) -> &Arc<Catalog> {
         &self.inner.catalog
     }
@@ -135,10 +169,24 @@ impl Lake {
 
     /// Fails where the relation's name is gone or is another relation's.
     pub(super) fn still_there(&self, relation: &Relation) -> Result<()> {
+        if self.inner.temporary.lock().unwrap_or_else(PoisonError::into_inner).contains(&relation.id) {
+            return Ok(());
+        }
         match self.find(&relation.name) {
             Some(found) if found.id == relation.id => Ok(()),
             _ => Err(Error::not_found(format!("table `{}` was dropped", relation.name))),
         }
+    }
+
+    /// A temporary table begins.
+    pub(super) fn begin_temporary(&self, id: &str) {
+        self.inner.temporary.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string());
+    }
+
+    /// A temporary table has lost its last user, and goes.
+    pub(super) fn end_temporary(&self, relation: &Relation) {
+        self.inner.temporary.lock().unwrap_or_else(PoisonError::into_inner).remove(&relation.id);
+        self.discard(relation);
     }
 
     /// A commit made `version`; a checkpoint is asked for every so many.
@@ -205,7 +253,10 @@ impl Lake {
 }
 
 fn table_path(id: &str) -> String {
-    format!("tables/{id}")
+    match is_temporary(id) {
+        true => format!("tmp/{id}"),
+        false => format!("tables/{id}"),
+    }
 }
 
 fn remove_directory(disk: &dyn Disk, path: PathBuf) -> io::Result<()> {

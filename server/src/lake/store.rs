@@ -55,6 +55,13 @@ impl Store {
         Ok(Store { files: Arc::new(Files { disk, reader, temporary, url, naming: Default::default() }) })
     }
 
+    /// Gives a finished, synced file another name, durably.
+    pub async fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let (source, target) = (self.files.path(from)?, self.files.path(to)?);
+        let files = self.files.clone();
+        blocking(to, move || files.name(&source, &target, true)).await
+    }
+
     /// The URL of the store's root.
     pub fn url(&self) -> &Url {
         &self.files.url

@@ -5,7 +5,9 @@
 //!
 //! # Layout
 //! - [`parse`]: SQL's type names to Arrow; `storage`: what a Delta table can hold; `wire`: what clients can read
+//! - `assign`: what clients send, as values of a table's columns
 
+mod assign;
 pub mod parse;
 mod storage;
 mod wire;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 use limn_sql_udfs::model::signature::ValueType;
 
+pub use assign::{assign, is_assignable, pieces};
 pub use parse::parse_sql_type;
 pub use storage::{storage_schema, storage_type};
 pub use wire::{parameter_type, wire_batch, wire_schema, wire_type};

@@ -15,7 +15,7 @@ use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 use super::disk::DiskFile;
 use super::store::{Files, blocking};
 
-/// One file under way. Dropped before it is complete, it leaves nothing but an unfinished file to remove at start.
+/// One file under way. Dropped before it is complete, it leaves nothing.
 #[derive(Debug)]
 pub struct Upload {
     files: Arc<Files>,
@@ -23,6 +23,8 @@ pub struct Upload {
     target: PathBuf,
     temporary: PathBuf,
     parts: Arc<Parts>,
+    /// Whether the file has its name or is gone.
+    finished: bool,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,18 @@ impl Upload {
         file: Box<dyn DiskFile>,
     ) -> Self {
         let parts = Parts { waiting: Mutex::default(), file: Mutex::new(Some(file)) };
-        Upload { files, location, target, temporary, parts: Arc::new(parts) }
+        Upload { files, location, target, temporary, parts: Arc::new(parts), finished: false }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // Given up by somebody who could not say so; the parts that are being written go with the file.
+        if !self.finished
+            && let Err(error) = self.files.discard(&self.temporary)
+        {
+            tracing::debug!(%error, "an unfinished file stays until the next start");
+        }
     }
 }
 
@@ -75,6 +88,8 @@ impl MultipartUpload for Upload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
+        // Once begun, this finishes by itself, or gives the file up.
+        self.finished = true;
         let (parts, files) = (self.parts.clone(), self.files.clone());
         let (temporary, target) = (self.temporary.clone(), self.target.clone());
         blocking(&self.location, move || {
@@ -91,6 +106,7 @@ impl MultipartUpload for Upload {
     }
 
     async fn abort(&mut self) -> Result<()> {
+        self.finished = true;
         let (parts, files, temporary) = (self.parts.clone(), self.files.clone(), self.temporary.clone());
         blocking(&self.location, move || {
             drop(parts.close());

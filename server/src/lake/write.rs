@@ -30,10 +30,22 @@ impl Lake {
         state: &SessionState,
         notes: CommitNotes,
     ) -> Result<Written> {
-        let relation = self.relation(name)?;
+        self.insert_into(&self.relation(name)?, plan, overwrite, state, notes).await
+    }
+
+    /// The same, into a table that is known already.
+    pub async fn insert_into(
+        &self,
+        relation: &Arc<Relation>,
+        plan: LogicalPlan,
+        overwrite: bool,
+        state: &SessionState,
+        notes: CommitNotes,
+    ) -> Result<Written> {
         if let RelationKind::View { .. } = relation.kind {
-            return Err(Error::input(format!("`{name}` is a view, expected a table")));
+            return Err(Error::input(format!("`{}` is a view, expected a table", relation.name)));
         }
+        let relation = relation.clone();
         let gate = notes.gate.clone();
         let insert = Insert { lake: self.clone(), relation, plan, overwrite, state: state.clone(), notes };
         commit::run(&gate, async move { insert.run().await }).await

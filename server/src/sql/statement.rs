@@ -219,7 +219,10 @@ fn create(mut cursor: Cursor<'_>) -> Result<Statement> {
     cursor.words(&["CREATE"]);
     let or_replace = cursor.words(&["OR", "REPLACE"]);
     if cursor.words(&["TABLE"]) {
-        return table::create_table(cursor, or_replace);
+        return table::create_table(cursor, or_replace, false);
+    }
+    if cursor.words(&["TEMPORARY", "TABLE"]) || cursor.words(&["TEMP", "TABLE"]) {
+        return table::create_table(cursor, or_replace, true);
     }
     if cursor.words(&["VIEW"]) {
         return table::create_view(cursor, or_replace);

@@ -27,6 +27,8 @@ pub struct ColumnSpec {
 pub struct CreateTable {
     /// The table.
     pub name: ObjectRef,
+    /// `TEMPORARY`: of the session, gone with it.
+    pub temporary: bool,
     /// `OR REPLACE`.
     pub or_replace: bool,
     /// `IF NOT EXISTS`.
@@ -58,8 +60,8 @@ pub struct CreateView {
     pub text: String,
 }
 
-/// Parses what follows `CREATE [OR REPLACE] TABLE`.
-pub fn create_table(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Statement> {
+/// Parses what follows `CREATE [OR REPLACE] [TEMPORARY] TABLE`.
+pub fn create_table(mut cursor: Cursor<'_>, or_replace: bool, temporary: bool) -> Result<Statement> {
     let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
     if or_replace && if_not_exists {
         return Err(Error::input("expected either `OR REPLACE` or `IF NOT EXISTS`, found both"));
@@ -67,6 +69,7 @@ pub fn create_table(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Statemen
     let name = object_ref(&cursor.object_name("a table")?)?;
     let mut table = CreateTable {
         name,
+        temporary,
         or_replace,
         if_not_exists,
         columns: Vec::new(),

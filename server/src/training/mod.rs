@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::registry::Registry;
 use crate::{Class, Error, Result};
+pub use watch::Progress;
 use watch::TrainingWatch;
 
 /// A table version that the training query reads.
@@ -69,6 +70,8 @@ pub struct Job {
     pub cancel: CancellationToken,
     /// When it must be done.
     pub deadline: Option<Instant>,
+    /// Where it says how far it is.
+    pub progress: Progress,
 }
 
 /// The columns of the one row that a training answers.
@@ -95,8 +98,8 @@ pub fn result_schema() -> Schema {
 pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
     let started = Instant::now();
     let run = record::begin(registry, record::opening(&job)).await?;
-    let Job { request, schema, batches, memory, cancel, deadline, .. } = job;
-    let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline));
+    let Job { request, schema, batches, memory, cancel, deadline, progress, .. } = job;
+    let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline, progress));
     let learned = learn(request, schema, batches, Arc::clone(&watch)).await;
     let stored = match learned {
         Ok(trained) => {

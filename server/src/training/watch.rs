@@ -3,7 +3,8 @@
 //! One value stands between the statement (cancellation, deadline, memory pool) and an algorithm that knows of none of
 //! them. It knows nothing of models.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
@@ -14,17 +15,40 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
 
+/// How much of a statement is done, as far as it says. Clones are of the same statement.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// Says that the share `done`, from 0 to 1, is done.
+    pub fn is(&self, done: f64) {
+        // One more than the bits, so that nothing said is not 0 %.
+        self.0.store(done.clamp(0.0, 1.0).to_bits() + 1, Ordering::Relaxed);
+    }
+
+    /// The share that is done, where the statement has said so.
+    pub fn known(&self) -> Option<f64> {
+        self.0.load(Ordering::Relaxed).checked_sub(1).map(f64::from_bits)
+    }
+}
+
 /// The statement's side of a training.
 #[derive(Debug)]
 pub(super) struct TrainingWatch {
     memory: Mutex<MemoryReservation>,
     cancel: CancellationToken,
     deadline: Option<Instant>,
+    progress: Progress,
 }
 
 impl TrainingWatch {
-    pub(super) fn new(memory: MemoryReservation, cancel: CancellationToken, deadline: Option<Instant>) -> Self {
-        TrainingWatch { memory: Mutex::new(memory), cancel, deadline }
+    pub(super) fn new(
+        memory: MemoryReservation,
+        cancel: CancellationToken,
+        deadline: Option<Instant>,
+        progress: Progress,
+    ) -> Self {
+        TrainingWatch { memory: Mutex::new(memory), cancel, deadline, progress }
     }
 
     /// Why the training must stop, if it must.
@@ -73,7 +97,7 @@ impl Watch for TrainingWatch {
     }
 
     fn progress(&self, done: f64) {
-        tracing::trace!(done, "training progress");
+        self.progress.is(done);
     }
 
     fn reserve(&self, bytes: usize) -> limn_sql_udfs::Result<()> {

@@ -206,7 +206,7 @@ def objects(connection):
     (only,) = found(depth="columns", db_schema_filter="main", table_name_filter="readings", column_name_filter="k%")
     (table,) = only["catalog_db_schemas"][0]["db_schema_tables"]
     expect([column["column_name"] for column in table["table_columns"]], ["kwh"])
-    expect(connection.adbc_get_table_types(), ["SYSTEM TABLE", "TABLE", "VIEW"])
+    expect(connection.adbc_get_table_types(), ["LOCAL TEMPORARY", "SYSTEM TABLE", "TABLE", "VIEW"])
 
 
 def tables(connection):

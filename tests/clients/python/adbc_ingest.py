@@ -24,9 +24,9 @@ def main():
             modes(cursor)
             mismatches(cursor)
             sources(cursor)
-            places(cursor)
             encodings(cursor)
             much(cursor)
+        places(connection)
         temporary(url, connection)
 
 
@@ -93,22 +93,28 @@ def sources(cursor):
     many = pa.RecordBatchReader.from_batches(DATA.schema, (DATA.to_batches()[0] for _ in range(100)))
     expect(cursor.adbc_ingest("sources", many, mode="append"), 300)
     expect(rows(cursor, "SELECT count(*), sum(id) FROM sources"), [(306, 612)])
-    expect(cursor.adbc_ingest("no_rows", DATA.slice(0, 0), mode="create"), 0)
+    expect(cursor.adbc_ingest("no_rows", DATA.to_batches()[0].slice(0, 0), mode="create"), 0)
     expect(found_columns(cursor, "no_rows"), ["id", "name"])
+    # Without a single batch the driver sends nothing, not even which table is meant; that must not look like success.
+    fails(STATUS.INVALID_ARGUMENT, "before its first message",
+          lambda: cursor.adbc_ingest("nothing", pa.RecordBatchReader.from_batches(DATA.schema, []), mode="create"))
 
 
-def places(cursor):
-    """Schemas and names that need quoting."""
-    cursor.execute("CREATE SCHEMA landing")
-    cursor.adbc_ingest("modes", DATA, mode="create", db_schema_name="landing")
-    cursor.adbc_ingest("modes", DATA, mode="append", db_schema_name="landing", catalog_name="lake")
-    expect(rows(cursor, "SELECT count(*) FROM landing.modes"), [(6,)])
-    cursor.adbc_ingest('Meine "Tabelle"', DATA, mode="create")
-    expect(rows(cursor, 'SELECT count(*) FROM "Meine ""Tabelle"""'), [(3,)])
-    fails(STATUS.NOT_FOUND, "nowhere",
-          lambda: cursor.adbc_ingest("t", DATA, mode="create", db_schema_name="nowhere"))
-    fails(STATUS.NOT_FOUND, "elsewhere",
-          lambda: cursor.adbc_ingest("t", DATA, mode="create", catalog_name="elsewhere"))
+def places(connection):
+    """Schemas and names that need quoting. A cursor keeps the schema that it was told, so each call has its own."""
+    def ingest(table, **place):
+        with connection.cursor() as cursor:
+            return cursor.adbc_ingest(table, DATA, **place)
+
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA landing")
+        ingest("modes", mode="create", db_schema_name="landing")
+        ingest("modes", mode="append", db_schema_name="landing", catalog_name="lake")
+        expect(rows(cursor, "SELECT count(*) FROM landing.modes"), [(6,)])
+        ingest('Meine "Tabelle"', mode="create")
+        expect(rows(cursor, 'SELECT count(*) FROM main."Meine ""Tabelle"""'), [(3,)])
+    fails(STATUS.NOT_FOUND, "nowhere", lambda: ingest("t", mode="create", db_schema_name="nowhere"))
+    fails(STATUS.NOT_FOUND, "elsewhere", lambda: ingest("t", mode="create", catalog_name="elsewhere"))
 
 
 def encodings(cursor):

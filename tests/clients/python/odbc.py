@@ -159,7 +159,7 @@ def catalog(client):
     expect(client.table("CommandGetCatalogs").to_pydict(), {"catalog_name": ["lake"]})
     schemas = client.table("CommandGetDbSchemas").to_pydict()
     expect(schemas["db_schema_name"], ["information_schema", "main", "system"])
-    expect(client.table("CommandGetTableTypes").to_pydict(), {"table_type": ["SYSTEM TABLE", "TABLE", "VIEW"]})
+    expect(client.table("CommandGetTableTypes").to_pydict(), {"table_type": ["LOCAL TEMPORARY", "SYSTEM TABLE", "TABLE", "VIEW"]})
     # The driver sends "%" where the application asks for everything.
     found = client.table("CommandGetTables", (1, "lake"), (2, "%"), (3, "%"), (4, ["TABLE"]))
     expect(found.to_pylist(), [

@@ -29,7 +29,9 @@ def main():
                 " TIMESTAMPTZ '2024-02-29 12:00:00+11:00', 12.50, [1, NULL]), "
                 "(2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
         read_polars(url, connection)
+        write_polars(url, connection)
         read_pandas(connection)
+        write_pandas(connection)
 
 
 def as_uri(url):
@@ -104,7 +106,7 @@ def read_pandas(connection):
 def write_pandas(connection):
     frame = pd.DataFrame({
         "id": [1, 2], "label": ["a", "ü"], "x": [0.5, None],
-        "at": pd.to_datetime(["2024-01-01 00:00:00", "2024-06-01 12:30:00.000001"])})
+        "at": pd.to_datetime(["2024-01-01", "2024-06-01 12:30:00.000001"], format="ISO8601")})
 
     def stored():
         return pd.read_sql("SELECT * FROM from_pandas ORDER BY id", connection)

@@ -31,7 +31,7 @@ PLAIN = {
 def main():
     rows = json.loads(TYPES.read_text())["rows"]
     assert len({row["name"] for row in rows}) == len(rows) > 90, "names of rows must differ"
-    paths = {"literal": literal, "parameter": parameter, "table": table}
+    paths = {"literal": literal, "parameter": parameter, "table": table, "ingest": ingest}
     failures = []
     with flight_sql.connect(sys.argv[1], autocommit=True) as connection:
         for row in rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
@@ -140,7 +140,7 @@ class Connection:
         `replace` it, or `create_append`.
         """
         with self.adbc.cursor() as cursor:
-            return cursor.adbc_ingest(table, _stream(data), mode=mode, db_schema_name=schema)
+            return cursor.adbc_ingest(table, _sent(_stream(data)), mode=mode, db_schema_name=schema)
 
     def tables(self, schema: Optional[str] = None) -> Result:
         """The tables and views: schema, name, type."""
@@ -257,7 +257,7 @@ def _bound(parameters: tuple[Any, ...]) -> Any:
     return parameters
 
 
-def _stream(data: Any) -> Union[pa.Table, pa.RecordBatchReader]:
+def _stream(data: Any) -> pa.RecordBatchReader:
     """Rows of any of the accepted kinds as Arrow, without reading a reader."""
     if isinstance(data, pa.RecordBatchReader):
         return data
@@ -267,7 +267,20 @@ def _stream(data: Any) -> Union[pa.Table, pa.RecordBatchReader]:
         if isinstance(first, pa.RecordBatch):
             return pa.RecordBatchReader.from_batches(first.schema, _chained(first, batches))
         data = [] if first is None else [first, *batches]
-    return _table(data)
+    return _table(data).to_reader()
+
+
+def _sent(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The same rows in at least one batch: of none at all the driver sends nothing, not even the table's name."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        count = 0
+        for count, batch in enumerate(reader, 1):
+            yield batch
+        if count == 0:
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
 def _chained(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
