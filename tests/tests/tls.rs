@@ -186,7 +186,7 @@ async fn presents(server: &TestServer, authority: &Authority, name: &str) -> Out
         if connect(server, trusting(authority, name)).await.is_ok() {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::task::yield_now().await;
     }
     Err(fail(format!("no certificate for `{name}` in {RELOAD_DEADLINE:?}; the log:\n{}", server.stderr())))
 }
@@ -204,7 +204,7 @@ async fn new_certificates_are_used_without_a_restart_and_broken_ones_are_not() -
     let started = Instant::now();
     while !server.stderr().contains("the old ones stay in use") {
         ensure(started.elapsed() < RELOAD_DEADLINE, || format!("no word in the log:\n{}", server.stderr()))?;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::task::yield_now().await;
     }
     presents(&server, &authority, "first.example").await?;
 
