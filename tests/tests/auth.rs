@@ -272,6 +272,16 @@ async fn tokens_expire_and_are_listed_without_their_secrets() -> Outcome {
 }
 
 #[tokio::test]
+async fn python_clients_say_who_they_are() -> Outcome {
+    let Some(python) = limn_tests::python::python()? else { return Ok(()) };
+    let server = TestServer::start()?;
+    let bare = Bare::connect(server.flight_addr()).await?;
+    bare.clone().update("CREATE USER ada PASSWORD 'correct:horse'").await?;
+    let rows = bare.authorized(ADA).sql("CREATE TOKEN FOR ada").await?;
+    python.script("users.py", [server.flight_url(), rows[0][2].clone()]).map(drop)
+}
+
+#[tokio::test]
 async fn no_secret_is_logged_or_stored() -> Outcome {
     let options = limn_tests::server::ServerOptions {
         environment: vec![("LIMN_LOG".into(), "trace".into())],

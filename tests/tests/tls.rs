@@ -220,6 +220,25 @@ async fn new_certificates_are_used_without_a_restart_and_broken_ones_are_not() -
     Ok(())
 }
 
+#[tokio::test]
+async fn the_adbc_driver_uses_tls_and_certificates() -> Outcome {
+    let Some(python) = limn_tests::python::python()? else { return Ok(()) };
+    let (dir, authority, clients) = (tempfile::tempdir()?, Authority::new("ours")?, Authority::new("clients")?);
+    let server = serve(dir.path(), &authority, Some(&clients))?;
+    let plain = Bare::over(connect(&server, trusting(&authority, "localhost")).await?);
+    plain.clone().update("CREATE USER root PASSWORD 'battery staple'").await?;
+    plain.authorized(ROOT).sql("CREATE USER ada").await?;
+    let (certificate, key) = clients.issue(Some("ada"), &[])?;
+    let port = server.flight_addr().rsplit(':').next().context("no port")?;
+    let mut arguments = vec![format!("grpc+tls://localhost:{port}")];
+    for (name, content) in [("ca.pem", authority.pem()), ("ada.pem", certificate), ("ada.key", key)] {
+        let file = dir.path().join(name);
+        std::fs::write(&file, content)?;
+        arguments.push(file.display().to_string());
+    }
+    python.script("tls.py", arguments).map(drop)
+}
+
 fn hang_up(server: &TestServer) -> Outcome {
     let sent = Command::new("kill").args(["-HUP", &server.pid().to_string()]).status()?;
     ensure(sent.success(), || "`kill -HUP` failed".into())

@@ -234,8 +234,12 @@ fn create(mut cursor: Cursor<'_>) -> Result<Statement> {
         let name = schema_name(&name)?;
         return Ok(Statement::CreateSchema { name, if_not_exists });
     }
-    if !or_replace && matches!(cursor.peek_word().as_deref(), Some("USER" | "TOKEN")) {
-        return user::create(cursor);
+    if matches!(cursor.peek_word().as_deref(), Some("USER" | "TOKEN")) {
+        return match or_replace {
+            false => user::create(cursor),
+            true => Err(Error::unsupported("users and tokens are not replaced")
+                .with_hint("set a new password: ALTER USER name PASSWORD '…'")),
+        };
     }
     match cursor.peek_word() {
         Some(word) if word == "MODEL" => {
