@@ -348,9 +348,9 @@ public final class Metadata {
     }
 
     private static void catalogOfTheAddress(String url) throws SQLException {
-        try (Connection connection = Check.connect(url + "&catalog=lake")) {
-            Check.same("with a catalog", Check.one(connection, "SELECT count(*) FROM axb"), 0L);
-        }
+        // Not closed: driver 18.3 ends such a session twice, the second time on a connection that it has closed itself.
+        Connection connection = Check.connect(url + "&catalog=lake");
+        Check.same("with a catalog", Check.one(connection, "SELECT count(*) FROM axb"), 0L);
         Check.refusedWith("an address with another catalog", "unknown catalog `nowhere`",
             () -> Check.connect(url + "&catalog=nowhere").close());
     }
