@@ -76,6 +76,15 @@ impl Bare {
         Ok(rows)
     }
 
+    /// Runs a statement for its effect, in one call.
+    pub async fn update(&mut self, sql: &str) -> Result<(), Status> {
+        let command = CommandStatementUpdate { query: sql.into(), transaction_id: None };
+        let message = FlightData::new().with_descriptor(descriptor(&command));
+        let request = self.request(futures::stream::iter([message]))?;
+        let _counts: Vec<_> = self.service.do_put(request).await?.into_inner().try_collect().await?;
+        Ok(())
+    }
+
     /// The same, and the cookie that the server set.
     pub async fn sql_with_cookie(&mut self, sql: &str) -> Result<(Vec<Vec<String>>, Option<String>), Status> {
         let command = CommandStatementQuery { query: sql.into(), transaction_id: None };

@@ -21,8 +21,8 @@ const ROOT: &str = "Basic cm9vdDpiYXR0ZXJ5IHN0YXBsZQ==";
 async fn with_users() -> Outcome<(TestServer, Bare)> {
     let server = TestServer::start()?;
     let bare = Bare::connect(server.flight_addr()).await?;
-    // The first user is created by whoever comes; from then on nobody comes without credentials.
-    bare.clone().sql("CREATE USER root PASSWORD 'battery staple'").await?;
+    // The first user is created by whoever comes; from then on nobody comes without credentials, not even for an answer.
+    bare.clone().update("CREATE USER root PASSWORD 'battery staple'").await?;
     bare.authorized(ROOT).sql("CREATE USER ada PASSWORD 'correct:horse'").await?;
     Ok((server, bare))
 }
@@ -123,7 +123,7 @@ async fn the_first_user_closes_the_server_to_sessions_without_one() -> Outcome {
     let anonymous = bare.clone().handshake(1).await?.authorization;
     let any = bare.authorized("Bearer whatever").sql("SELECT 1").await?;
     ensure(any == [["1"]], || format!("{any:?}"))?;
-    bare.authorized(&anonymous).sql("CREATE USER root PASSWORD 'battery staple'").await?;
+    bare.authorized(&anonymous).update("CREATE USER root PASSWORD 'battery staple'").await?;
     let (code, _) = refusal(bare.authorized(&anonymous).sql("SELECT 1").await);
     ensure(code == Code::Unauthenticated, || format!("{code:?}"))?;
     // Without the last user it is as it was.
@@ -278,7 +278,7 @@ async fn no_secret_is_logged_or_stored() -> Outcome {
     };
     let server = TestServer::start_with(options)?;
     let bare = Bare::connect(server.flight_addr()).await?;
-    bare.clone().sql("CREATE USER root PASSWORD 'battery staple'").await?;
+    bare.clone().update("CREATE USER root PASSWORD 'battery staple'").await?;
     let mut root = bare.authorized(ROOT);
     root.sql("CREATE USER root PASSWORD 'battery staple' oops").await.err().context("a wrong statement")?;
     root.sql("ALTER USER root PASSWORD 'battery staple'").await?;

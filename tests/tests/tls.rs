@@ -133,7 +133,7 @@ async fn a_certificate_says_who_a_client_is() -> Outcome {
     let server = serve(dir.path(), &authority, Some(&clients))?;
     let trust = || trusting(&authority, "localhost");
     let plain = Bare::over(connect(&server, trust()).await?);
-    plain.clone().sql("CREATE USER root PASSWORD 'battery staple'").await?;
+    plain.clone().update("CREATE USER root PASSWORD 'battery staple'").await?;
     let mut root = plain.authorized(ROOT);
     for sql in ["CREATE USER ada", "CREATE USER \"bob.example\"", "CREATE TABLE t (a BIGINT)"] {
         root.sql(sql).await?;
@@ -186,7 +186,7 @@ async fn presents(server: &TestServer, authority: &Authority, name: &str) -> Out
         if connect(server, trusting(authority, name)).await.is_ok() {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::task::yield_now().await;
     }
     Err(fail(format!("no certificate for `{name}` in {RELOAD_DEADLINE:?}; the log:\n{}", server.stderr())))
 }
@@ -204,7 +204,7 @@ async fn new_certificates_are_used_without_a_restart_and_broken_ones_are_not() -
     let started = Instant::now();
     while !server.stderr().contains("the old ones stay in use") {
         ensure(started.elapsed() < RELOAD_DEADLINE, || format!("no word in the log:\n{}", server.stderr()))?;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::task::yield_now().await;
     }
     presents(&server, &authority, "first.example").await?;
 

@@ -160,7 +160,6 @@ mod tests {
         for sql in [
             "INSERT INTO t SELECT a, $2 FROM t WHERE a = $1",
             "INSERT INTO t VALUES ($1, $2), ($1, $2)",
-            "INSERT INTO t SELECT v, $2 FROM (VALUES ($1)) AS w (v)",
             "INSERT INTO t SELECT count(*), max(w) FROM (VALUES ($1, $2)) AS w (v, w)",
             "INSERT OVERWRITE t VALUES ($1, $2)",
         ] {
