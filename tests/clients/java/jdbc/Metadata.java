@@ -163,7 +163,7 @@ public final class Metadata {
             List.of());
         Check.same("schemas without a catalog", Check.strings(metaData.getSchemas("", "%"), "TABLE_SCHEM"), List.of());
         Check.same("table types", Check.strings(metaData.getTableTypes(), "TABLE_TYPE"),
-            List.of("SYSTEM TABLE", "TABLE", "VIEW"));
+            List.of("LOCAL TEMPORARY", "SYSTEM TABLE", "TABLE", "VIEW"));
     }
 
     private static void tables(DatabaseMetaData metaData) throws SQLException {
