@@ -177,6 +177,8 @@ pub const TABLE_STATES_MAX: usize = 1024;
 pub const TABLE_STATES_PER_TABLE_MAX: usize = 8;
 /// Bytes of one data file, after which a write begins the next.
 pub const DATA_FILE_BYTES_TARGET: u64 = 128 * 1024 * 1024;
+/// Rows of one row group of a data file.
+pub const ROW_GROUP_ROWS_MAX: usize = 256 * 1024;
 /// Attempts to lock the data directory before it counts as held.
 pub const LOCK_ATTEMPTS_MAX: usize = 10;
 /// The time between two of them.

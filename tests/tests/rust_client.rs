@@ -241,6 +241,7 @@ fn the_session_has_options_and_an_end() -> Outcome {
 }
 
 /// Rows with the ids of a range.
+#[expect(clippy::panic, reason = "two columns of one length make a batch")]
 fn ids(range: std::ops::Range<i64>) -> RecordBatch {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(range));
     RecordBatch::try_from_iter([("id", ids)]).unwrap_or_else(|error| panic!("{error}"))

@@ -120,12 +120,12 @@ async fn unions_and_casts_agree() -> Outcome {
         "SELECT a FROM t EXCEPT SELECT b FROM t",
         "SELECT a FROM t INTERSECT SELECT b FROM t",
         "SELECT d FROM t UNION ALL SELECT CAST(1 AS DECIMAL(20, 5))",
-        "SELECT CAST(a AS TEXT), CAST(a AS DECIMAL(12, 2)), CAST(a AS DOUBLE), CAST(s AS BYTEA) FROM t",
+        "SELECT CAST(a AS TEXT) AS t, CAST(a AS DECIMAL(12, 2)) AS n, CAST(a AS DOUBLE) AS d, CAST(s AS BYTEA) FROM t",
         "SELECT CAST(a AS SMALLINT), CAST(b AS REAL), TRY_CAST(s AS BIGINT), CAST(ts AS DATE) FROM t",
         "SELECT arrow_cast('a', 'Dictionary(Int32, Utf8)'), arrow_cast('b', 'Utf8View'), arrow_cast(1, 'UInt64')",
         "SELECT arrow_cast(1.5, 'Float16'), arrow_cast(X'01', 'BinaryView'), arrow_cast(1.5, 'Decimal64(9, 2)')",
         "SELECT arrow_cast(1.5, 'Decimal32(4, 1)'), arrow_cast('x', 'LargeUtf8'), arrow_cast(1, 'Decimal256(50, 2)')",
-        "SELECT arrow_cast(['a'], 'List(Utf8View)'), arrow_cast([1], 'LargeList(Int64)')",
+        "SELECT arrow_cast(['a'], 'List(Utf8View)')",
     ])
     .await
 }

@@ -15,8 +15,11 @@ use deltalake_core::kernel::{Action, Add};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
 use super::rows::Rows;
-use crate::limits::DATA_FILE_BYTES_TARGET;
+use crate::limits::{DATA_FILE_BYTES_TARGET, ROW_GROUP_ROWS_MAX};
 use crate::{Error, Result};
 
 /// Finished files, durable, and how many rows they have.
@@ -76,10 +79,15 @@ async fn write(
     store: Arc<dyn ObjectStore>,
 ) -> Result<DataFiles> {
     // Statistics of the first 32 columns, as Delta's default has it; more slows writes and helps few queries.
+    // A row group is held in memory until it is whole, so its size is what a write of any length takes.
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
+        .build();
     let config = WriterConfig::new(
         schema,
         partition_by.to_vec(),
-        None,
+        Some(properties),
         NonZeroU64::new(DATA_FILE_BYTES_TARGET),
         None,
         Default::default(),

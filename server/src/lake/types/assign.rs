@@ -109,7 +109,7 @@ fn longest(column: &ArrayRef) -> usize {
             let entry: usize = map.entries().columns().iter().map(|part| longest(part).max(1)).sum();
             spans(map.offsets()).saturating_mul(entry)
         }
-        T::Struct(_) => column.as_struct().columns().iter().map(|part| longest(part)).sum(),
+        T::Struct(_) => column.as_struct().columns().iter().map(longest).sum(),
         T::FixedSizeBinary(bytes) => usize::try_from(*bytes).unwrap_or(0),
         _ => 32,
     }
