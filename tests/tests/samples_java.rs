@@ -61,3 +61,9 @@ fn model() -> Outcome {
         json!({ "coefficient": 2.0, "intercept": 1.0, "version": 1, "algorithm": "linear_regression", "rows": 1000 });
     ensure(found == expected, || format!("expected {expected}, found {found}"))
 }
+
+#[test]
+fn bulk_ingest() -> Outcome {
+    // The sum of 0 to n - 1 is n (n - 1) / 2.
+    answers("BulkIngest", json!({ "rows": 1_000_000, "sum_id": 1_000_000_u64 * 999_999 / 2 }))
+}

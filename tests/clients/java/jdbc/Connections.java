@@ -14,7 +14,7 @@ import java.util.concurrent.Future;
 /** Connections: what may stand in their addresses, what closing them means, and many of them at once. */
 public final class Connections {
     private static final int THREADS = 16;
-    private static final int ROUNDS = 25;
+    private static final int ROUNDS = 10;
 
     private Connections() {
     }

@@ -48,6 +48,7 @@ public final class Metadata {
             Check.update(connection, "DROP VIEW metadata_view");
             Check.update(connection, "DROP SCHEMA sales CASCADE");
         }
+        catalogOfTheAddress(arguments[0]);
     }
 
     private static void create(Connection connection) throws SQLException {
@@ -347,5 +348,14 @@ public final class Metadata {
     private static void currentCatalog(Connection connection) throws SQLException {
         connection.setCatalog("lake");
         Check.same("in the only catalog", Check.one(connection, "SELECT count(*) FROM lake.main.axb"), 0L);
+        Check.same("the catalog", connection.getCatalog(), "lake");
+    }
+
+    private static void catalogOfTheAddress(String url) throws SQLException {
+        // Not closed: driver 18.3 ends such a session twice, the second time on a connection that it has closed itself.
+        Connection connection = Check.connect(url + "&catalog=lake");
+        Check.same("with a catalog", Check.one(connection, "SELECT count(*) FROM axb"), 0L);
+        Check.refusedWith("an address with another catalog", "unknown catalog `nowhere`",
+            () -> Check.connect(url + "&catalog=nowhere").close());
     }
 }
