@@ -81,8 +81,8 @@ fn effect(kind: Kind, schema: SchemaRef, planned: Option<&Planned>) -> Result<De
 
 fn describe_query(planned: Planned) -> Result<Description> {
     let parameters = plan::parameters(&planned.plan)?;
-    let plan = planned.state.optimize(&plan::described(planned.plan)?)?;
-    Ok(Description { kind: Kind::Query, schema: output::wire(plan.schema().as_arrow()), parameters })
+    let plan = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
+    Ok(Description { kind: Kind::Query, schema: output::wire(&planned.columns(&plan)), parameters })
 }
 
 /// Runs one statement.
@@ -111,10 +111,10 @@ pub(super) async fn execute(
 }
 
 async fn run_query(ctx: &StatementContext, planned: Planned, parameters: &[ScalarValue]) -> Result<Answer> {
-    let Planned { plan, state, .. } = planned;
-    let plan = state.optimize(&plan::bound(plan, parameters)?)?;
-    let schema = output::wire(plan.schema().as_arrow());
-    let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
+    let state = &planned.state;
+    let plan = state.optimize(&plan::bound(state, planned.plan.clone(), parameters)?)?;
+    let schema = output::wire(&planned.columns(&plan));
+    let physical = state.query_planner().create_physical_plan(&plan, state).await?;
     let rows = execute_stream(physical, state.task_ctx())?;
     Ok(output::stream(ctx, schema, rows))
 }

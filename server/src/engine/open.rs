@@ -9,6 +9,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
@@ -23,6 +24,7 @@ use crate::limits::{
 };
 use crate::registry::Registry;
 use crate::registry::users::Users;
+use crate::sql::doubles::{DoublesBesideDecimals, ExactDoubles};
 use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
 
@@ -125,12 +127,18 @@ fn base_state(
         // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
+    let mut analyzer = Analyzer::new().rules;
+    analyzer.insert(0, Arc::new(DoublesBesideDecimals));
+    analyzer.push(Arc::new(CheckedIntegers));
+    let mut optimizer = Optimizer::new().rules;
+    optimizer.insert(0, Arc::new(ExactDoubles));
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_type_planner(Arc::new(Types))
-        .with_analyzer_rule(Arc::new(CheckedIntegers))
+        .with_analyzer_rules(analyzer)
+        .with_optimizer_rules(optimizer)
         .with_physical_optimizer_rule(Arc::new(Yielding))
         .build())
 }

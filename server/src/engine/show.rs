@@ -10,7 +10,6 @@ use datafusion::catalog::TableProvider;
 use super::catalog::Scope;
 use super::live_tables::system_table_names;
 use super::output::{integers, table, texts};
-use super::plan::qualified;
 use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings, user_statements};
 use crate::Result;
 use crate::lake::types::sql_name;
@@ -29,8 +28,8 @@ pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
         Show::Users => user_statements::show_users(&scope.inner.users),
         Show::Tokens => user_statements::show_tokens(&scope.inner.users),
         Show::Settings { name } => session_settings(scope, name.as_deref()),
-        Show::Columns(name) => columns(scope, &qualified(&scope.schema, name)).await,
-        Show::History(name) => history(scope, &qualified(&scope.schema, name)).await,
+        Show::Columns(name) => columns(scope, &scope.named(name)).await,
+        Show::History(name) => history(scope, &scope.named(name)).await,
         Show::Model { model, version, alias } => {
             describe_model::answer(&scope.inner, model, *version, alias.as_deref())
         }
