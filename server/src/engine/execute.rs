@@ -207,7 +207,7 @@ async fn effect_of(
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,
         Statement::DropModel { target, if_exists } => model_statements::drop(inner, target, if_exists).await,
-        Statement::KillQuery { query_id } => kill::run(inner, &query_id),
+        Statement::KillQuery { query_id } => kill::run(inner, &ctx.principal, &query_id),
         Statement::User(statement) => user_statements::run(&inner.users, statement, parameters).await,
         Statement::Use(schema) => settings::use_schema(inner, ctx, &schema),
         Statement::Set { name, value } => settings::set(ctx, &name, value),

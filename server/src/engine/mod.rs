@@ -63,6 +63,7 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use kill::stop_refused;
 pub use live_tables::KeptSessions;
 pub use queries::{Queries, Run};
 

@@ -18,7 +18,7 @@ use super::query_history::QueryHistory;
 use super::types::Types;
 use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
-use crate::lake::{DataDirectory, Lake};
+use crate::lake::{DataDirectory, Lake, NamedFiles};
 use crate::limits::{
     BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR, SORT_MERGE_BYTES_MAX, SORT_MERGE_DIVISOR,
 };
@@ -140,5 +140,6 @@ fn base_state(
         .with_analyzer_rules(analyzer)
         .with_optimizer_rules(optimizer)
         .with_physical_optimizer_rule(Arc::new(Yielding))
+        .with_physical_optimizer_rule(Arc::new(NamedFiles))
         .build())
 }

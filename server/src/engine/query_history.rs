@@ -26,6 +26,10 @@ use crate::{Error, Result};
 /// The saved rows of `system.queries`.
 pub(super) struct QueryHistory {
     table: SystemTable,
+    /// Files after which they are rewritten into few.
+    files_max: usize,
+    /// Rows that a rewriting leaves.
+    kept_max: usize,
     /// Held while rows go from memory to the table, so that a reader sees each of them once.
     moving: RwLock<()>,
 }
@@ -34,7 +38,7 @@ impl QueryHistory {
     /// Opens the table, creating it where it does not exist.
     pub(super) async fn open(lake: &Lake) -> Result<Self> {
         let table = lake.system_table("queries", Queries::schema()).await?;
-        Ok(QueryHistory { table, moving: RwLock::new(()) })
+        Ok(QueryHistory { table, files_max: QUERIES_FILES_MAX, kept_max: QUERIES_KEPT_MAX, moving: RwLock::new(()) })
     }
 
     /// Saves what has ended.
@@ -43,7 +47,7 @@ impl QueryHistory {
         let Some((through, rows)) = queries.unsaved()? else { return Ok(()) };
         self.table.append(vec![rows], CommitNotes::default()).await?;
         queries.saved(through);
-        if self.table.file_count().await? > QUERIES_FILES_MAX {
+        if self.table.file_count().await? > self.files_max {
             self.rewrite().await?;
         }
         Ok(())
@@ -57,7 +61,7 @@ impl QueryHistory {
             .column_by_name("ended_at")
             .ok_or_else(|| Error::internal("expected the column `ended_at` in `system.queries`"))?;
         let order: UInt32Array = sort_to_indices(ended_at, None, None)?;
-        let left_out = order.len().saturating_sub(QUERIES_KEPT_MAX);
+        let left_out = order.len().saturating_sub(self.kept_max);
         let kept = take_record_batch(&all, &order.slice(left_out, order.len() - left_out))?;
         self.table.rewrite(vec![kept]).await?;
         // Whoever reads the files that were replaced has begun by now and soon ends.
@@ -112,5 +116,65 @@ pub(super) async fn keep_saving(inner: Weak<Inner>, stop: CancellationToken) {
             drop(inner);
             ticks.tick().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use arrow::array::AsArray;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::engine::{Principal, Session, StatementContext};
+    use crate::lake::DataDirectory;
+    use crate::lake::disk::{Disk, LocalDisk};
+    use crate::limits::Limits;
+    use crate::telemetry::Metrics;
+
+    fn lake(path: &Path) -> Lake {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        Lake::open(DataDirectory::open(path, &disk).unwrap(), disk).unwrap()
+    }
+
+    /// The saved statements, in order.
+    async fn saved(lake: &Lake, history: &QueryHistory) -> Vec<String> {
+        let ctx = SessionContext::new();
+        lake.register_stores(&ctx.runtime_env());
+        let none = Queries::new(&Limits::default(), Metrics::default());
+        let rows = ctx.read_table(history.provider(&none, None).await.unwrap()).unwrap().collect().await.unwrap();
+        let texts = rows.iter().flat_map(|batch| {
+            let statements = batch.column_by_name("statement").unwrap().as_string::<i32>();
+            statements.iter().flatten().map(str::to_string).collect::<Vec<_>>()
+        });
+        let mut texts: Vec<String> = texts.collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    #[tokio::test]
+    async fn the_oldest_rows_go_and_the_others_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let expected: Vec<String> = (16..32).map(|n| format!("SELECT {n}")).collect();
+        {
+            let lake = lake(dir.path());
+            let mut history = QueryHistory::open(&lake).await.unwrap();
+            (history.files_max, history.kept_max) = (3, 12);
+            let queries = Queries::new(&Limits::default(), Metrics::default());
+            for save in 0..8 {
+                for n in 0..4 {
+                    let ctx = StatementContext::new(Principal::anonymous(), Arc::new(Session::new()));
+                    drop(queries.begin(&ctx, &format!("SELECT {}", save * 4 + n)));
+                }
+                history.save(&queries).await.unwrap();
+            }
+            // The 4th and the 7th save found 4 files: of 16 rows 12 stayed, of 24 again 12; then came 4 more.
+            assert_eq!(saved(&lake, &history).await, expected);
+            assert_eq!(history.table.file_count().await.unwrap(), 2);
+            lake.settle().await;
+        }
+        let lake = lake(dir.path());
+        assert_eq!(saved(&lake, &QueryHistory::open(&lake).await.unwrap()).await, expected);
     }
 }
