@@ -35,7 +35,7 @@ pub struct NamedFiles;
 
 impl PhysicalOptimizerRule for NamedFiles {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
+        let named = Arc::clone(&plan).transform_up(|node| {
             Ok(match files(node.as_ref()) {
                 Some((own, files)) => {
                     Transformed::yes(
@@ -44,8 +44,9 @@ impl PhysicalOptimizerRule for NamedFiles {
                 }
                 None => Transformed::no(node),
             })
-        })
-        .data()
+        });
+        // deltalake wants its own scan right below a table with deletion vectors; that plan stays as it is.
+        Ok(named.data().unwrap_or(plan))
     }
 
     fn name(&self) -> &str {
@@ -162,7 +163,7 @@ impl ExecutionPlan for NamedFilesExec {
     fn execute(&self, partition: usize, ctx: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (own, all) = (self.own, Arc::clone(&self.files));
         let rows = self.input.execute(partition, ctx)?.map(move |batch| {
-            batch.map_err(|error| Self::named(own, all.get(partition).map_or(&[], Vec::as_slice), error))
+            batch.map_err(|error| Self::named(own, all.get(partition).map(Vec::as_slice).unwrap_or_default(), error))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
