@@ -31,26 +31,64 @@ pub(super) struct QueryHistory {
     /// Rows that a rewriting leaves.
     kept_max: usize,
     /// Held while rows go from memory to the table, so that a reader sees each of them once.
-    moving: RwLock<()>,
+    moving: RwLock<Moving>,
 }
+
+/// What has gone from memory to the table. Each save records its number there, as an application transaction: a save
+/// whose failure came after its commit is known by it, and its rows are not saved again.
+#[derive(Debug)]
+struct Moving {
+    /// The number of the last save.
+    saves: i64,
+    /// The last of the rows that the next number was tried with.
+    tried: Option<u64>,
+}
+
+/// The name under which the table records the saves.
+const SAVES: &str = "limn.queries";
 
 impl QueryHistory {
     /// Opens the table, creating it where it does not exist.
     pub(super) async fn open(lake: &Lake) -> Result<Self> {
         let table = lake.system_table("queries", Queries::schema()).await?;
+        let saves = table.transaction_version(SAVES).await?.unwrap_or(0);
         Ok(QueryHistory { table, files_max: QUERIES_FILES_MAX, kept_max: QUERIES_KEPT_MAX, moving: RwLock::new(()) })
     }
 
     /// Saves what has ended.
     pub(super) async fn save(&self, queries: &Queries) -> Result<()> {
-        let _moving = self.moving.write().await;
-        let Some((through, rows)) = queries.unsaved()? else { return Ok(()) };
-        self.table.append(vec![rows], CommitNotes::default()).await?;
-        queries.saved(through);
+        let mut moving = self.moving.write().await;
+        if moving.tried.is_some() {
+            // First the same rows under the same number, as they may be there.
+            self.append(&mut moving, queries).await?;
+        }
+        if !self.append(&mut moving, queries).await? {
+            return Ok(());
+        }
         if self.table.file_count().await? > self.files_max {
             self.rewrite().await?;
         }
         Ok(())
+    }
+
+    /// Appends the rows that were tried before, or else all; `false` where there are none.
+    async fn append(&self, moving: &mut Moving, queries: &Queries) -> Result<bool> {
+        let Some((through, rows)) = queries.unsaved(moving.tried)? else {
+            moving.tried = None;
+            return Ok(false);
+        };
+        let number = moving.saves + 1;
+        moving.tried = Some(through);
+        let notes = CommitNotes { transactions: vec![(SAVES.to_string(), number)], ..CommitNotes::default() };
+        if let Err(error) = self.table.append(vec![rows], notes).await {
+            // An error from after the commit is none.
+            if self.table.transaction_version(SAVES).await?.is_none_or(|landed| landed < number) {
+                return Err(error);
+            }
+        }
+        *moving = Moving { saves: number, tried: None };
+        queries.saved(through);
+        Ok(true)
     }
 
     /// Rewrites the rows into few files, without the oldest of too many.

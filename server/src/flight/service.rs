@@ -204,6 +204,10 @@ impl FlightService for Service {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let closes = request.get_ref().r#type == "ClosePreparedStatement";
+        if closes && !self.shared.gate.is_open() && prepared::close_left_behind(&self.shared, &request.get_ref().body) {
+            return Ok(Response::new(Box::pin(futures::stream::empty())));
+        }
         // What ends something is taken to the end.
         let is_new = matches!(request.get_ref().r#type.as_str(), "CreatePreparedStatement" | "SetSessionOptions");
         let (caller, request) = match is_new {

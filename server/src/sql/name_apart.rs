@@ -145,7 +145,7 @@ fn expr_of(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// An expression without what the planner leaves out of names: casts, parentheses, relations, what is in a subquery.
+/// An expression without what the planner leaves out of names: casts, parentheses, relations, what is around a column.
 fn key(expr: &Expr) -> String {
     struct Bare;
     impl VisitorMut for Bare {
@@ -162,7 +162,13 @@ fn key(expr: &Expr) -> String {
                         Some(last) => Expr::Identifier(last.clone()),
                         None => return ControlFlow::Continue(()),
                     },
-                    Expr::Subquery(_) | Expr::Exists { .. } => Expr::Identifier(Ident::new("(subquery)")),
+                    Expr::Subquery(query) => column_of(query),
+                    Expr::Exists { .. } => Expr::Identifier(Ident::new("(exists)")),
+                    Expr::Function(function) if matches!(function.args, FunctionArguments::None) => {
+                        let none = FunctionArgumentList { duplicate_treatment: None, args: vec![], clauses: vec![] };
+                        function.args = FunctionArguments::List(none);
+                        return ControlFlow::Continue(());
+                    }
                     Expr::Identifier(ident) => {
                         *ident = Ident::new(fold(ident));
                         return ControlFlow::Continue(());
@@ -175,6 +181,19 @@ fn key(expr: &Expr) -> String {
     let mut bare = expr.clone();
     let ControlFlow::Continue(()) = bare.visit(&mut Bare);
     bare.to_string().to_lowercase()
+}
+
+/// A scalar subquery is called as its column is.
+fn column_of(query: &Query) -> Expr {
+    let item = match query.body.as_ref() {
+        SetExpr::Select(select) => select.projection.first(),
+        _ => None,
+    };
+    match item {
+        Some(SelectItem::UnnamedExpr(expr)) => expr.clone(),
+        Some(SelectItem::ExprWithAlias { alias, .. }) => Expr::Identifier(alias.clone()),
+        _ => Expr::Identifier(Ident::new("(subquery)")),
+    }
 }
 
 /// Puts generated names in the place of the aliases that they replaced.

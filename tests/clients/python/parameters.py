@@ -49,7 +49,7 @@ CONDITIONS = [
     ("CASE WHEN ? THEN n ELSE ? END = 1", (True, 7), [1]),
     ("n + ? = ?", (1, 3), [2]),
     ("round(?, 1) = 1.3", (1.26,), [1, 2]),
-    ("n > 0 LIMIT ? OFFSET ?", (1, 1), [2]),
+    ("n > ? ORDER BY n LIMIT ? OFFSET ?", (0, 1, 1), [2]),
 ]
 RESULTS = [
     ("SELECT ? + 1", (3,), 4),
@@ -63,25 +63,28 @@ RESULTS = [
 ]
 
 
+def rows(cursor, sql, values):
+    cursor.execute(sql, values)
+    return cursor.fetchall()
+
+
 def main(url):
     with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(TABLE)
         for condition, values, expected in CONDITIONS:
-            order = "" if "LIMIT" in condition else " ORDER BY n"
-            cursor.execute(f"SELECT n FROM (SELECT n, f, s, d, day FROM t ORDER BY n) AS t WHERE {condition}{order}", values)
-            expect([n for (n,) in cursor.fetchall()], expected, f"{condition} with {values}")
+            found = rows(cursor, f"SELECT n FROM t WHERE {condition}", values)
+            expect(sorted(n for (n,) in found), expected, f"{condition} with {values}")
         for sql, values, expected in RESULTS:
-            cursor.execute(sql, values)
-            expect(cursor.fetchall(), [(expected,)], f"{sql} with {values}")
+            expect(rows(cursor, sql, values), [(expected,)], f"{sql} with {values}")
         # A result that was described as a BIGINT has no half in it.
         for sql in ["SELECT n * ? FROM t", "SELECT ? + 1"]:
-            refused(adbc_driver_manager.Error, "expected BIGINT for the parameter `$1`", lambda: cursor.execute(sql, (1.5,)))
-        cursor.execute("SELECT n * CAST(? AS DOUBLE) FROM t ORDER BY n", (1.5,))
-        expect(cursor.fetchall(), [(1.5,), (3.0,)], "a type that the statement says")
+            text = "expected BIGINT for the parameter `$1`, found `1.5`"
+            refused(adbc_driver_manager.Error, text, lambda: rows(cursor, sql, (1.5,)))
+        found = rows(cursor, "SELECT n * CAST(? AS DOUBLE) FROM t ORDER BY n", (1.5,))
+        expect(found, [(1.5,), (3.0,)], "a type that the statement says")
         # What is inserted is rounded to its column.
         cursor.execute("INSERT INTO t (n, d) VALUES (?, ?)", (3, 9.999))
-        cursor.execute("SELECT d FROM t WHERE n = 3")
-        expect(cursor.fetchall(), [(D("10.00"),)], "an inserted value")
+        expect(rows(cursor, "SELECT d FROM t WHERE n = ?", (3,)), [(D("10.00"),)], "an inserted value")
 
 
 if __name__ == "__main__":

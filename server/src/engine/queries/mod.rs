@@ -230,10 +230,12 @@ impl Queries {
         }
     }
 
-    /// What has ended and is not saved, with the number of the last one; `None` for nothing.
-    pub(super) fn unsaved(&self) -> Result<Option<(u64, RecordBatch)>> {
+    /// What has ended and is not saved, up to number `through` where that is given, with the number of the last one;
+    /// `None` for nothing.
+    pub(super) fn unsaved(&self, through: Option<u64>) -> Result<Option<(u64, RecordBatch)>> {
         self.abandon(Instant::now());
-        let ended: Vec<_> = self.lock().ended.iter().cloned().collect();
+        let wanted = |(number, _): &&(u64, _)| through.is_none_or(|through| *number <= through);
+        let ended: Vec<_> = self.lock().ended.iter().take_while(wanted).cloned().collect();
         let Some(through) = ended.last().map(|(number, _)| *number) else { return Ok(None) };
         let records: Vec<Arc<QueryRecord>> = ended.into_iter().map(|(_, record)| record).collect();
         Ok(Some((through, record::batch(&records)?)))
@@ -374,12 +376,13 @@ mod tests {
     #[test]
     fn what_is_saved_is_forgotten_and_nothing_else() {
         let (queries, _) = queries();
-        assert!(queries.unsaved().unwrap().is_none());
+        assert!(queries.unsaved(None).unwrap().is_none());
         drop(queries.begin(&context(), "SELECT 1"));
         drop(queries.begin(&context(), "SELECT 2"));
-        let (through, rows) = queries.unsaved().unwrap().unwrap();
+        let (through, rows) = queries.unsaved(None).unwrap().unwrap();
         assert_eq!(rows.num_rows(), 2);
         drop(queries.begin(&context(), "SELECT 3"));
+        assert_eq!(queries.unsaved(Some(through)).unwrap().unwrap().1.num_rows(), 2);
         queries.saved(through);
         let left: Vec<_> = queries.records().iter().map(|record| record.statement.clone()).collect();
         assert_eq!(left, ["SELECT 3"]);
@@ -414,7 +417,7 @@ mod tests {
         let [record] = queries.records().try_into().unwrap();
         assert_eq!((record.state, record.ended_at, record.kind), (RunState::Planned, None, Some("query")));
         assert!(record.planning_ms.is_some() && record.execution_ms.is_none());
-        assert!(queries.unsaved().unwrap().is_none());
+        assert!(queries.unsaved(None).unwrap().is_none());
         let run = queries.begin(&ctx, "SELECT 1");
         assert_eq!(queries.records().len(), 1);
         drop(run);
@@ -422,7 +425,7 @@ mod tests {
         let states: Vec<_> = queries.records().iter().map(|record| record.state).collect();
         assert_eq!(states, [RunState::Cancelled, RunState::Abandoned]);
         assert!(queries.records()[1].ended_at.is_some());
-        assert_eq!(queries.unsaved().unwrap().unwrap().1.num_rows(), 2);
+        assert_eq!(queries.unsaved(None).unwrap().unwrap().1.num_rows(), 2);
     }
 
     #[test]

@@ -128,7 +128,8 @@ impl Gate {
         self.owed.contains(ticket, now)
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether everyone is let in.
+    pub fn is_open(&self) -> bool {
         self.open && self.users.is_empty()
     }
 
