@@ -120,14 +120,14 @@ impl Queries {
     /// machine.
     pub fn cancel(&self, query_id: &str, by: &Principal) -> Cancelled {
         let state = self.lock();
-        let runs: Vec<_> = state.running.values().filter(|live| live.query_id() == query_id).collect();
-        if let Some(foreign) = runs.iter().find(|live| !by.may_stop(live.principal())) {
-            return Cancelled::Foreign(foreign.principal().0.clone());
-        }
-        match runs.iter().inspect(|live| live.cancel()).count() {
-            0 if state.ended.iter().any(|(_, record)| record.query_id == query_id) => Cancelled::Ended,
-            0 => Cancelled::Unknown,
-            stopped => Cancelled::Running(u64::try_from(stopped).unwrap_or(u64::MAX)),
+        let runs = state.running.values().filter(|live| live.query_id() == query_id);
+        // Who redeems another's ticket has a run of the same id, and neither is in the other's way.
+        let (own, foreign): (Vec<_>, Vec<_>) = runs.partition(|live| by.may_stop(live.principal()));
+        match (own.iter().inspect(|live| live.cancel()).count(), foreign.first()) {
+            (0, Some(foreign)) => Cancelled::Foreign(foreign.principal().0.clone()),
+            (0, None) if state.ended.iter().any(|(_, record)| record.query_id == query_id) => Cancelled::Ended,
+            (0, None) => Cancelled::Unknown,
+            (stopped, _) => Cancelled::Running(u64::try_from(stopped).unwrap_or(u64::MAX)),
         }
     }
 
@@ -397,7 +397,13 @@ mod tests {
         assert_eq!(queries.cancel(&ctx.query_id, &principal("bob")), Cancelled::Foreign("ada".into()));
         assert_eq!(queries.cancel(&ctx.query_id, &Principal::anonymous()), Cancelled::Foreign("ada".into()));
         assert!(!ctx.cancel.is_cancelled());
-        assert_eq!(queries.cancel(&ctx.query_id, &Principal::operator()), Cancelled::Running(1));
+        // A run of the same id, by a ticket that somebody else redeemed, is no hindrance.
+        let other = StatementContext { query_id: ctx.query_id.clone(), ..context() };
+        let other = StatementContext { principal: principal("bob"), ..other };
+        let _another = queries.begin(&other, "SELECT 1");
+        assert_eq!(queries.cancel(&ctx.query_id, &principal("bob")), Cancelled::Running(1));
+        assert!(other.cancel.is_cancelled() && !ctx.cancel.is_cancelled());
+        assert_eq!(queries.cancel(&ctx.query_id, &Principal::operator()), Cancelled::Running(2));
         assert!(ctx.cancel.is_cancelled());
     }
 
