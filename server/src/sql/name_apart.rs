@@ -81,6 +81,7 @@ impl Namer {
         let is_wildcard =
             |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
         let beside_all = outermost && select.projection.iter().any(is_wildcard);
+        let has_all = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
         let keys: Vec<Option<String>> = select.projection.iter().map(key_of_item).collect();
         let mut replaced = Replaced::new();
         for (n, key) in keys.iter().enumerate() {
@@ -96,7 +97,9 @@ impl Namer {
                     true
                 }
             };
-            if is_shared || beside_all {
+            // Without a relation it is a column that the wildcard has too, so whatever refers to it means either.
+            let is_again = has_all && matches!(&select.projection[n], SelectItem::UnnamedExpr(Expr::Identifier(_)));
+            if is_shared || beside_all || is_again {
                 self.rename(&mut select.projection[n], &mut replaced);
             }
         }
@@ -249,6 +252,17 @@ mod tests {
             "SELECT count(*) FROM (SELECT t.a AS \"__limn_column_0\", a AS \"__limn_column_1\" FROM t) AS q"
         );
         assert_eq!(found.shared, BTreeSet::from(["a".to_string()]));
+    }
+
+    #[test]
+    fn a_column_beside_all_columns_is_one_of_them() {
+        let (text, found) = apart("SELECT * FROM (SELECT *, a, u.a, b AS c FROM t) AS q");
+        let expected =
+            "SELECT * FROM (SELECT *, a AS \"__limn_column_0\", u.a AS \"__limn_column_1\", b AS c FROM t) AS q";
+        assert_eq!(text, expected);
+        assert_eq!(found.shared, BTreeSet::from(["a".to_string()]));
+        let (text, _) = apart("SELECT * FROM (SELECT *, a, b AS c FROM t) AS q");
+        assert_eq!(text, "SELECT * FROM (SELECT *, a AS \"__limn_column_0\", b AS c FROM t) AS q");
     }
 
     #[test]
