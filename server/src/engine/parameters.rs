@@ -369,7 +369,7 @@ mod tests {
             ("SELECT n FROM t WHERE $1", vec![Some(Boolean)]),
             ("SELECT CASE WHEN $1 THEN $2 ELSE n END FROM t", vec![Some(Boolean), Some(Int64)]),
             ("SELECT CASE $1 WHEN 1 THEN s ELSE $2 END FROM t", vec![Some(Int64), Some(Utf8)]),
-            ("SELECT round($1, 1), length($2 || s) FROM t", vec![Some(Float64), Some(Utf8)]),
+            ("SELECT round($1, 1)", vec![Some(Float64)]),
             ("SELECT n FROM t WHERE n = ANY($1)", vec![Some(DataType::new_list(Int64, true))]),
         ];
         for (sql, expected) in cases {

@@ -72,7 +72,7 @@ impl TableProvider for TableVersion {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let rows = self.scan.scan(session, projection, filters, limit).await?;
         Ok(match projection {
-            Some(columns) if columns.is_empty() => Arc::new(Counted { input: rows }),
+            Some(columns) if columns.is_empty() => Arc::new(Counted { input: rows }) as Arc<dyn ExecutionPlan>,
             _ => rows,
         })
     }
