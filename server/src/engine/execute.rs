@@ -111,11 +111,12 @@ pub(super) async fn execute(
 }
 
 async fn run_query(ctx: &StatementContext, planned: Planned, parameters: &[ScalarValue]) -> Result<Answer> {
+    let task = planned.task();
     let Planned { plan, state, .. } = planned;
     let plan = state.optimize(&plan::bound(plan, parameters)?)?;
     let schema = output::wire(plan.schema().as_arrow());
     let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
-    let rows = execute_stream(physical, state.task_ctx())?;
+    let rows = execute_stream(physical, task)?;
     Ok(output::stream(ctx, schema, rows))
 }
 

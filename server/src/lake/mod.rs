@@ -28,6 +28,7 @@ mod commit;
 mod create;
 mod data_files;
 mod definition;
+mod encoding;
 mod error;
 mod history;
 mod lane;

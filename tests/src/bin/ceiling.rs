@@ -100,16 +100,16 @@ fn series(rows: i64) -> Outcome<Vec<RecordBatch>> {
 #[tokio::main(flavor = "multi_thread")]
 async fn main() -> Outcome {
     let path = std::env::args().nth(1).ok_or_else(|| fail("expected a Parquet file"))?;
-    let ceiling = Ceiling {
-        table: Arc::new(table(&path)?),
-        series: Arc::new(series(SERIES_ROWS)?),
-        one: Arc::new(series(1)?),
-    };
+    let ceiling =
+        Ceiling { table: Arc::new(table(&path)?), series: Arc::new(series(SERIES_ROWS)?), one: Arc::new(series(1)?) };
     let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.with_nodelay(Some(true));
     println!("grpc://{}", incoming.local_addr()?);
     std::io::stdout().flush()?;
     let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()).is_ok());
     let stop = async { drop(end.await) };
-    Server::builder().add_service(FlightServiceServer::new(ceiling)).serve_with_incoming_shutdown(incoming, stop).await?;
+    Server::builder()
+        .add_service(FlightServiceServer::new(ceiling))
+        .serve_with_incoming_shutdown(incoming, stop)
+        .await?;
     Ok(())
 }
