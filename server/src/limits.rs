@@ -29,6 +29,8 @@ pub const SLOW_READER_GRACE: Duration = Duration::from_secs(1);
 pub const RESULT_READ_STALL: Duration = Duration::from_secs(15 * 60);
 /// How long the ticket of a query may be redeemed.
 pub const RESULT_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Queries that `system.queries` shows as planned because nobody has come for their rows; beyond it the oldest go.
+pub const QUERIES_PLANNED_MAX: usize = 10_000;
 /// Statements that `system.queries` keeps in memory until they are saved; beyond it the oldest are lost.
 pub const QUERIES_UNSAVED_MAX: usize = 10_000;
 /// Ended statements that are saved at once, without waiting for the next time.
@@ -250,6 +252,10 @@ pub const FAILED_ATTEMPTS_PER_ADDRESS_MAX: u32 = 100;
 pub const FAILED_ATTEMPTS_WINDOW: Duration = Duration::from_secs(60);
 /// Users and addresses whose wrong passwords are counted.
 pub const FAILED_ATTEMPTS_TRACKED_MAX: usize = 10_000;
+/// Finished answers that whoever closed the server to themselves may come for.
+pub const OWED_ANSWERS_MAX: usize = 64;
+/// How long they may.
+pub const OWED_ANSWER_TTL: Duration = Duration::from_secs(60);
 /// Session tokens that are accepted at the same time; the one that was used least recently goes.
 pub const SESSION_TOKENS_MAX: usize = 50_000;
 /// A session token that nobody used for this long is not accepted any more.

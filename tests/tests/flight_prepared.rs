@@ -92,3 +92,10 @@ async fn unbound_parameters_and_unknown_handles_say_so() -> Outcome {
     assert!(error.message().ends_with("\nhint: prepare the statement again"), "{}", error.message());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_value_means_what_it_is_wherever_it_is_bound() -> Outcome {
+    let Some(python) = limn_tests::python::python()? else { return Ok(()) };
+    let server = TestServer::start()?;
+    python.script("parameters.py", [server.flight_url()]).map(drop)
+}

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use arrow_flight::error::FlightError;
 use futures::{StreamExt, TryStreamExt};
+use limn_tests::raw::{Raw, statement};
+use limn_tests::server::ServerOptions;
 use limn_tests::wire::{Reply, Wire, WireError};
 use limn_tests::{Context, Outcome, TestServer, cells, ensure, fail};
 
@@ -106,6 +108,31 @@ async fn ended_ones_say_how_they_ended() -> Outcome {
         assert_eq!(found[..8], expected);
         assert_eq!(found[8..], ["true", "true"], "{found:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_nobody_fetches_is_seen_as_planned_and_then_as_abandoned() -> Outcome {
+    let arguments = vec!["--limit".into(), "result_ttl=3s".into()];
+    let options = ServerOptions { arguments, ..Default::default() };
+    let server = TestServer::start_with(options)?;
+    let (mut raw, mut watcher) = (Raw::connect(&server).await?, server.connect().await?);
+    let fetched = raw.info(&statement("SELECT 1 AS fetched")).await?;
+    raw.info(&statement("SELECT 2 AS forgotten")).await?;
+    raw.prepare("SELECT 3 AS prepared").await?;
+    let state = "SELECT state, kind, ended_at IS NULL, planning_ms >= 0 FROM system.queries WHERE statement = ";
+    for name in ["1 AS fetched", "2 AS forgotten"] {
+        let found = rows(&mut watcher, &format!("{state}'SELECT {name}'")).await?;
+        assert_eq!(found, [["planned", "query", "true", "true"]], "{name}");
+    }
+    let shown = rows(&mut watcher, "SHOW QUERIES").await?;
+    assert!(shown.iter().all(|row| row[2] != "planned"), "{shown:?}");
+    raw.batch(&fetched).await?;
+    let found = some_rows(&mut watcher, &format!("{state}'SELECT 1 AS fetched' AND state <> 'running'")).await?;
+    assert_eq!(found, [["finished", "query", "false", "true"]]);
+    let abandoned = format!("{state}'SELECT 2 AS forgotten' AND state = 'abandoned'");
+    assert_eq!(some_rows(&mut watcher, &abandoned).await?, [["abandoned", "query", "false", "true"]]);
+    assert!(rows(&mut watcher, &format!("{state}'SELECT 3 AS prepared'")).await?.is_empty());
     Ok(())
 }
 

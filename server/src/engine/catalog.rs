@@ -24,8 +24,13 @@ use crate::error::unknown;
 use crate::lake::{At, Relation, RelationKind, TableName};
 use crate::limits::VIEW_DEPTH_MAX;
 use crate::registry::{SystemAt, SystemTable};
+use crate::sql::ObjectRef;
 use crate::sql::scan::GENERATED_SCHEMA;
 use crate::{Error, Result};
+
+/// The schema in which a statement of a session with temporary tables looks up what is written without a schema: first
+/// among those, then in the session's own. No statement can write it.
+const SESSION_SCHEMA: &str = "__limn_session";
 
 /// A table version that a statement read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,9 +134,31 @@ impl Scope {
         lake.relation(name)
     }
 
-    /// The session's temporary table of that name, which only its own statements see, and no view does.
+    /// What a written name means: without a schema the session's temporary table, where there is one.
+    pub(super) fn named(&self, name: &ObjectRef) -> TableName {
+        let is_temporary = || self.depth == 0 && self.ctx.session.temporaries.find(&name.name).is_some();
+        let schema = match &name.schema {
+            Some(schema) => schema.as_str(),
+            None if is_temporary() => SESSION_SCHEMA,
+            None => self.schema.as_str(),
+        };
+        TableName { schema: schema.to_string(), table: name.name.clone() }
+    }
+
+    /// The schema of names that are written without one, as the planner is told it.
+    pub(super) fn planner_schema(&self) -> &str {
+        match self.depth == 0 && !self.ctx.session.temporaries.is_empty() {
+            true => SESSION_SCHEMA,
+            false => &self.schema,
+        }
+    }
+
+    /// The session's temporary table of that name, which only its own statements see, and no view does. With a schema
+    /// a name means the table there; the temporary ones are listed in the session's, so they are found in it as well.
     pub(super) fn temporary(&self, name: &TableName) -> Option<Arc<Relation>> {
-        let visible = self.depth == 0 && name.schema == self.ctx.session.schema();
+        let visible = self.depth == 0
+            && (name.schema == SESSION_SCHEMA
+                || name.schema == self.ctx.session.schema() && self.inner.lake.find(name).is_none());
         visible.then(|| self.ctx.session.temporaries.find(&name.table)).flatten()
     }
 
@@ -259,8 +286,10 @@ impl StatementSchema {
         if self.name == SYSTEM_SCHEMA {
             return system_table_names().iter().map(|name| ((*name).to_string(), TableType::Base)).collect();
         }
-        let relations = self.scope.inner.lake.relations(&self.name).unwrap_or_default();
-        let temporaries = match self.scope.depth == 0 && self.name == self.scope.ctx.session.schema() {
+        let schema = if self.name == SESSION_SCHEMA { &self.scope.schema } else { &self.name };
+        let relations = self.scope.inner.lake.relations(schema).unwrap_or_default();
+        let own = self.scope.ctx.session.schema();
+        let temporaries = match self.scope.depth == 0 && (self.name == own || self.name == SESSION_SCHEMA) {
             true => self.scope.ctx.session.temporaries.list(),
             false => Vec::new(),
         };
@@ -288,7 +317,8 @@ impl SchemaProvider for StatementSchema {
         if self.name == GENERATED_SCHEMA {
             return Ok(self.scope.generated.get(name).cloned());
         }
-        let name = TableName { schema: self.name.clone(), table: name.to_string() };
+        let schema = (self.name != SESSION_SCHEMA).then(|| self.name.clone());
+        let name = self.scope.named(&ObjectRef { schema, name: name.to_string() });
         if self.scope.functions.contains(&name.table) && !self.table_exist(&name.table) {
             return Ok(None);
         }

@@ -25,6 +25,18 @@ impl Principal {
     pub fn anonymous() -> Self {
         Principal("anonymous".into())
     }
+
+    /// A tool of the server's own machine, with the secret of its data directory. No user can have the name.
+    pub fn operator() -> Self {
+        Principal("local".into())
+    }
+
+    /// Whether it may stop a statement of `other`.
+    ///
+    /// Until there are roles, everybody stops their own and whoever runs the machine stops any.
+    pub fn may_stop(&self, other: &Principal) -> bool {
+        self == other || *self == Principal::operator()
+    }
 }
 
 /// The versions that a statement reads, fixed at first sight: one statement sees each table and model at one version.

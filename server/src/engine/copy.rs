@@ -15,7 +15,6 @@ use limn_sql_udfs::train::sha256_hex;
 use super::catalog::Scope;
 use super::execute::{notes, until_commit};
 use super::insert::writable;
-use super::plan::qualified;
 use super::{Answer, output};
 use crate::error::nearest;
 use crate::lake::files::{CsvOptions, FileStat, list, open_csv_files, open_parquet_files};
@@ -27,9 +26,10 @@ use crate::{Error, Result};
 pub(super) async fn run(scope: Scope, copy: CopyInto) -> Result<Answer> {
     let ctx = scope.ctx.clone();
     let inner = Arc::clone(&scope.inner);
-    let name = qualified(&scope.schema, &copy.table);
-    writable(&scope, &name)?;
-    let relation = scope.relation(&name)?;
+    let named = scope.named(&copy.table);
+    writable(&scope, &named)?;
+    let relation = scope.relation(&named)?;
+    let name = relation.name.clone();
     let mut notes = notes(&ctx);
     let files = ctx.run(new_files(&scope, &relation, &copy)).await?;
     if files.is_empty() {

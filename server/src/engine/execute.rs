@@ -81,8 +81,8 @@ fn effect(kind: Kind, schema: SchemaRef, planned: Option<&Planned>) -> Result<De
 
 fn describe_query(planned: Planned) -> Result<Description> {
     let parameters = plan::parameters(&planned.plan)?;
-    let plan = planned.state.optimize(&plan::described(planned.plan)?)?;
-    Ok(Description { kind: Kind::Query, schema: output::wire(plan.schema().as_arrow()), parameters })
+    let plan = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
+    Ok(Description { kind: Kind::Query, schema: output::wire(&planned.columns(&plan)), parameters })
 }
 
 /// Runs one statement.
@@ -111,12 +111,11 @@ pub(super) async fn execute(
 }
 
 async fn run_query(ctx: &StatementContext, planned: Planned, parameters: &[ScalarValue]) -> Result<Answer> {
-    let task = planned.task();
-    let Planned { plan, state, .. } = planned;
-    let plan = state.optimize(&plan::bound(plan, parameters)?)?;
-    let schema = output::wire(plan.schema().as_arrow());
-    let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
-    let rows = execute_stream(physical, task)?;
+    let state = &planned.state;
+    let plan = state.optimize(&plan::bound(state, planned.plan.clone(), parameters)?)?;
+    let schema = output::wire(&planned.columns(&plan));
+    let physical = state.query_planner().create_physical_plan(&plan, state).await?;
+    let rows = execute_stream(physical, planned.task())?;
     Ok(output::stream(ctx, schema, rows))
 }
 
@@ -208,7 +207,7 @@ async fn effect_of(
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,
         Statement::DropModel { target, if_exists } => model_statements::drop(inner, target, if_exists).await,
-        Statement::KillQuery { query_id } => kill::run(inner, &query_id),
+        Statement::KillQuery { query_id } => kill::run(inner, &ctx.principal, &query_id),
         Statement::User(statement) => user_statements::run(&inner.users, statement, parameters).await,
         Statement::Use(schema) => settings::use_schema(inner, ctx, &schema),
         Statement::Set { name, value } => settings::set(ctx, &name, value),

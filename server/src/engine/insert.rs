@@ -19,12 +19,12 @@ use super::catalog::Scope;
 use super::context::StatementContext;
 use super::execute::{notes, until_commit};
 use super::open::Inner;
-use super::plan::{self, Planned, qualified};
+use super::plan::{self, Planned};
 use super::{Answer, SYSTEM_SCHEMA, insert_rows, output};
 use crate::lake::{RelationKind, TableName};
 use crate::sql::scan::GENERATED_SCHEMA;
 use crate::sql::statement::object_ref;
-use crate::sql::{Statement, parse};
+use crate::sql::{ObjectRef, Statement, parse};
 use crate::{Error, Result};
 
 /// The generated name under which an `INSERT` finds its query.
@@ -36,7 +36,7 @@ const SOURCE: &str = "insert_source";
 /// target.
 pub(super) async fn planned(mut scope: Scope, mut insert: ast::Insert) -> Result<Planned> {
     if let ast::TableObject::TableName(name) = &insert.table {
-        writable(&scope, &qualified(&scope.schema, &object_ref(name)?))?;
+        writable(&scope, &scope.named(&object_ref(name)?))?;
     }
     let source = match insert.source.take() {
         Some(query) if !matches!(*query.body, ast::SetExpr::Values(_)) => query,
@@ -92,7 +92,7 @@ pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarV
     let ctx = scope.ctx.clone();
     let inner = Arc::clone(&scope.inner);
     let mut planned = ctx.run(planned(scope, insert)).await?;
-    planned.plan = plan::bound(planned.plan, parameters)?;
+    planned.plan = plan::bound(&planned.state, planned.plan, parameters)?;
     write(&ctx, &inner, planned).await
 }
 
@@ -117,11 +117,9 @@ async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> 
         WriteOp::Insert(InsertOp::Overwrite) => true,
         _ => return Err(Error::unsupported("`REPLACE INTO` is not supported")),
     };
-    let name = TableName {
-        schema: dml.table_name.schema().unwrap_or(&planned.scope.schema).to_string(),
-        table: dml.table_name.table().to_string(),
-    };
-    let relation = planned.scope.relation(&name)?;
+    let schema = dml.table_name.schema().map(str::to_string);
+    let name = ObjectRef { schema, name: dml.table_name.table().to_string() };
+    let relation = planned.scope.relation(&planned.scope.named(&name))?;
     let mut notes = notes(ctx);
     if overwrite {
         // What replaces all rows was computed from what the statement saw; a commit since then would be lost.

@@ -7,8 +7,9 @@
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
 //! - `temporaries`: the tables that one session has besides
-//! - `plan`, `features`, `models`: from a parsed statement to a plan; by-name features; model references;
-//!   `current_user`: the function
+//! - `plan`, `columns`, `features`, `models`: from a parsed statement to a plan; columns of one name; by-name
+//!   features; model references;
+//!   `session_functions`: `current_schema()` and the like
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects,
@@ -20,9 +21,9 @@
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
+mod columns;
 pub mod context;
 mod copy;
-mod current_user;
 mod describe_model;
 mod execute;
 mod features;
@@ -41,6 +42,7 @@ mod plan;
 pub mod queries;
 mod query_history;
 pub mod session;
+mod session_functions;
 mod settings;
 mod show;
 mod table_statements;
@@ -61,6 +63,7 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use kill::stop_refused;
 pub use live_tables::KeptSessions;
 pub use queries::{Queries, Run};
 
@@ -78,8 +81,9 @@ use catalog::Scope;
 use crate::Result;
 use crate::lake::disk::Disk;
 use crate::lake::types::wire_schema;
-use crate::lake::{At, RelationKind, TableName};
+use crate::lake::{At, RelationKind};
 use crate::limits::Limits;
+use crate::sql::ObjectRef;
 use crate::telemetry::Metrics;
 
 /// What a statement does to a client.
@@ -279,8 +283,11 @@ impl Engine {
 
     /// The wire schema of one table or view, with the nullability of its columns.
     pub async fn table_schema(&self, ctx: &StatementContext, schema: &str, table: &str) -> Result<SchemaRef> {
-        let name = TableName { schema: schema.to_string(), table: table.to_string() };
         let scope = Scope::new(&self.inner, ctx);
+        // Where both are listed under one name, the temporary table is the one.
+        let temporary = schema == ctx.session.schema() && ctx.session.temporaries.find(table).is_some();
+        let schema = (!temporary).then(|| schema.to_string());
+        let name = scope.named(&ObjectRef { schema, name: table.to_string() });
         let provider = ctx.run(scope.table(&name, At::Latest)).await?;
         Ok(wire_schema(&provider.schema()))
     }

@@ -9,6 +9,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
@@ -17,12 +18,13 @@ use super::query_history::QueryHistory;
 use super::types::Types;
 use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
-use crate::lake::{DataDirectory, Lake};
+use crate::lake::{DataDirectory, Lake, NamedFiles};
 use crate::limits::{
     BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR, SORT_MERGE_BYTES_MAX, SORT_MERGE_DIVISOR,
 };
 use crate::registry::Registry;
 use crate::registry::users::Users;
+use crate::sql::doubles::{DoublesBesideDecimals, ExactDoubles};
 use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
 
@@ -125,12 +127,19 @@ fn base_state(
         // A dictionary-encoded partition column as join key makes the pushed-down list panic; delta-rs turns it off too.
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_size", 0)
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
+    let mut analyzer = Analyzer::new().rules;
+    analyzer.insert(0, Arc::new(DoublesBesideDecimals));
+    analyzer.push(Arc::new(CheckedIntegers));
+    let mut optimizer = Optimizer::new().rules;
+    optimizer.insert(0, Arc::new(ExactDoubles));
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_type_planner(Arc::new(Types))
-        .with_analyzer_rule(Arc::new(CheckedIntegers))
+        .with_analyzer_rules(analyzer)
+        .with_optimizer_rules(optimizer)
         .with_physical_optimizer_rule(Arc::new(Yielding))
+        .with_physical_optimizer_rule(Arc::new(NamedFiles))
         .build())
 }

@@ -7,24 +7,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::parser::Statement as PlannerStatement;
 use limn_sql_udfs::functions::predict;
 use sqlparser::ast;
 
 use super::catalog::{Scope, StatementCatalogs};
+use super::columns::{self, ColumnNames};
 pub(super) use super::parameters::{bound, described, types as parameters};
-use super::{current_user, features, memory, models};
+use super::{features, memory, models, session_functions};
 use crate::error::unknown;
 use crate::lake::files::{CsvOptions, open_csv, open_parquet};
 use crate::lake::{At, TableName};
 use crate::sql::scan::{FileCall, FileFunction, Found, PredictCall, VersionClause, scan};
-use crate::sql::{ObjectRef, Statement, parse};
+use crate::sql::{ObjectRef, Statement, digits, parse};
 use crate::{Error, Result};
 
 /// A planned statement with the state that plans and runs it.
@@ -36,6 +36,8 @@ pub(super) struct Planned {
     pub state: SessionState,
     /// Where the plan runs: the shared environment with the statement's own memory.
     pub environment: Arc<RuntimeEnv>,
+    /// What the columns are called outside of the plan.
+    pub names: ColumnNames,
     /// What names mean, and what was read.
     pub scope: Arc<Scope>,
     /// Whether files outside the lake were read.
@@ -64,6 +66,7 @@ impl Planned {
 pub(super) async fn statement(scope: Scope, statement: ast::Statement) -> Result<Planned> {
     let mut statement = statement;
     let found = scan(&mut statement)?;
+    digits::keep(&mut statement)?;
     planned(scope, statement, found).await
 }
 
@@ -72,10 +75,20 @@ pub(super) async fn query(scope: Scope, query: ast::Query) -> Result<Planned> {
     statement(scope, ast::Statement::Query(Box::new(query))).await
 }
 
+impl Planned {
+    /// The columns that the result has, as the analysed plan says their types.
+    pub(super) fn columns(&self, analysed: &LogicalPlan) -> Schema {
+        self.names.restore(analysed.schema().as_arrow())
+    }
+}
+
 /// Plans the stored text of a view in the view's own scope.
 pub(super) async fn view(scope: Scope, sql: &str) -> Result<LogicalPlan> {
     match parse(sql)? {
-        Statement::Query(parsed) => Ok(query(scope, *parsed).await?.plan),
+        Statement::Query(parsed) => {
+            let planned = query(scope, *parsed).await?;
+            planned.names.apply(planned.plan)
+        }
         _ => Err(Error::internal("a stored view is not a query")),
     }
 }
@@ -83,7 +96,7 @@ pub(super) async fn view(scope: Scope, sql: &str) -> Result<LogicalPlan> {
 async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> Result<Planned> {
     let reads_files = !found.files.is_empty();
     for versioned in &found.versions {
-        let name = qualified(&scope.schema, &versioned.table);
+        let name = scope.named(&versioned.table);
         let at = match &versioned.clause {
             VersionClause::Version(version) => At::Version(*version),
             VersionClause::Timestamp(expr) => At::Timestamp(Scope::instant(instant_micros(&scope, expr)?)?),
@@ -100,7 +113,7 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
     let mut state = state_for(&scope);
     // From here on `now()` is one instant; without a start it cannot be computed at all.
     state.mark_start_execution();
-    for function in current_user::functions(&scope.ctx.principal) {
+    for function in session_functions::functions(&scope.ctx) {
         state.register_udf(Arc::new(function))?;
     }
     for call in &found.predictions {
@@ -108,8 +121,8 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
         let function = predict::function(&call.generated, &call.reference, call.output, model);
         state.register_udf(Arc::new(function))?;
     }
-    let planned = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await;
-    let plan =
+    let planned = columns::plan(&state, statement).await;
+    let (plan, names) =
         planned.map_err(|error| unknown_function(&state, &found.called).unwrap_or_else(|| Error::from(error)))?;
     let plan = match by_name(&found.predictions) {
         calls if calls.is_empty() => plan,
@@ -118,7 +131,7 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
     let inner = &scope.inner;
     let environment =
         memory::environment(inner.base.runtime_env(), inner.statement_bytes, Arc::clone(&scope.ctx.memory));
-    Ok(Planned { plan, state, environment, scope, reads_files })
+    Ok(Planned { plan, state, environment, names, scope, reads_files })
 }
 
 /// The reason why a query could not be planned, where it is a function that nobody knows.
@@ -146,7 +159,7 @@ fn by_name(predictions: &[PredictCall]) -> HashMap<String, PredictCall> {
 /// The shared state with the statement's own catalog and current schema.
 fn state_for(scope: &Arc<Scope>) -> SessionState {
     let mut state = scope.inner.base.clone();
-    state.config_mut().options_mut().catalog.default_schema.clone_from(&scope.schema);
+    state.config_mut().options_mut().catalog.default_schema = scope.planner_schema().to_string();
     state.register_catalog_list(Arc::new(StatementCatalogs(Arc::clone(scope))));
     state
 }

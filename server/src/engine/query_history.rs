@@ -26,27 +26,69 @@ use crate::{Error, Result};
 /// The saved rows of `system.queries`.
 pub(super) struct QueryHistory {
     table: SystemTable,
+    /// Files after which they are rewritten into few.
+    files_max: usize,
+    /// Rows that a rewriting leaves.
+    kept_max: usize,
     /// Held while rows go from memory to the table, so that a reader sees each of them once.
-    moving: RwLock<()>,
+    moving: RwLock<Moving>,
 }
+
+/// What has gone from memory to the table. Each save records its number there, as an application transaction: a save
+/// whose failure came after its commit is known by it, and its rows are not saved again.
+#[derive(Debug)]
+struct Moving {
+    /// The number of the last save.
+    saves: i64,
+    /// The last of the rows that the next number was tried with.
+    tried: Option<u64>,
+}
+
+/// The name under which the table records the saves.
+const SAVES: &str = "limn.queries";
 
 impl QueryHistory {
     /// Opens the table, creating it where it does not exist.
     pub(super) async fn open(lake: &Lake) -> Result<Self> {
         let table = lake.system_table("queries", Queries::schema()).await?;
-        Ok(QueryHistory { table, moving: RwLock::new(()) })
+        let saves = table.transaction_version(SAVES).await?.unwrap_or(0);
+        Ok(QueryHistory { table, files_max: QUERIES_FILES_MAX, kept_max: QUERIES_KEPT_MAX, moving: RwLock::new(()) })
     }
 
     /// Saves what has ended.
     pub(super) async fn save(&self, queries: &Queries) -> Result<()> {
-        let _moving = self.moving.write().await;
-        let Some((through, rows)) = queries.unsaved()? else { return Ok(()) };
-        self.table.append(vec![rows], CommitNotes::default()).await?;
-        queries.saved(through);
-        if self.table.file_count().await? > QUERIES_FILES_MAX {
+        let mut moving = self.moving.write().await;
+        if moving.tried.is_some() {
+            // First the same rows under the same number, as they may be there.
+            self.append(&mut moving, queries).await?;
+        }
+        if !self.append(&mut moving, queries).await? {
+            return Ok(());
+        }
+        if self.table.file_count().await? > self.files_max {
             self.rewrite().await?;
         }
         Ok(())
+    }
+
+    /// Appends the rows that were tried before, or else all; `false` where there are none.
+    async fn append(&self, moving: &mut Moving, queries: &Queries) -> Result<bool> {
+        let Some((through, rows)) = queries.unsaved(moving.tried)? else {
+            moving.tried = None;
+            return Ok(false);
+        };
+        let number = moving.saves + 1;
+        moving.tried = Some(through);
+        let notes = CommitNotes { transactions: vec![(SAVES.to_string(), number)], ..CommitNotes::default() };
+        if let Err(error) = self.table.append(vec![rows], notes).await {
+            // An error from after the commit is none.
+            if self.table.transaction_version(SAVES).await?.is_none_or(|landed| landed < number) {
+                return Err(error);
+            }
+        }
+        *moving = Moving { saves: number, tried: None };
+        queries.saved(through);
+        Ok(true)
     }
 
     /// Rewrites the rows into few files, without the oldest of too many.
@@ -57,7 +99,7 @@ impl QueryHistory {
             .column_by_name("ended_at")
             .ok_or_else(|| Error::internal("expected the column `ended_at` in `system.queries`"))?;
         let order: UInt32Array = sort_to_indices(ended_at, None, None)?;
-        let left_out = order.len().saturating_sub(QUERIES_KEPT_MAX);
+        let left_out = order.len().saturating_sub(self.kept_max);
         let kept = take_record_batch(&all, &order.slice(left_out, order.len() - left_out))?;
         self.table.rewrite(vec![kept]).await?;
         // Whoever reads the files that were replaced has begun by now and soon ends.
@@ -112,5 +154,65 @@ pub(super) async fn keep_saving(inner: Weak<Inner>, stop: CancellationToken) {
             drop(inner);
             ticks.tick().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use arrow::array::AsArray;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::engine::{Principal, Session, StatementContext};
+    use crate::lake::DataDirectory;
+    use crate::lake::disk::{Disk, LocalDisk};
+    use crate::limits::Limits;
+    use crate::telemetry::Metrics;
+
+    fn lake(path: &Path) -> Lake {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        Lake::open(DataDirectory::open(path, &disk).unwrap(), disk).unwrap()
+    }
+
+    /// The saved statements, in order.
+    async fn saved(lake: &Lake, history: &QueryHistory) -> Vec<String> {
+        let ctx = SessionContext::new();
+        lake.register_stores(&ctx.runtime_env());
+        let none = Queries::new(&Limits::default(), Metrics::default());
+        let rows = ctx.read_table(history.provider(&none, None).await.unwrap()).unwrap().collect().await.unwrap();
+        let texts = rows.iter().flat_map(|batch| {
+            let statements = batch.column_by_name("statement").unwrap().as_string::<i32>();
+            statements.iter().flatten().map(str::to_string).collect::<Vec<_>>()
+        });
+        let mut texts: Vec<String> = texts.collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    #[tokio::test]
+    async fn the_oldest_rows_go_and_the_others_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let expected: Vec<String> = (16..32).map(|n| format!("SELECT {n}")).collect();
+        {
+            let lake = lake(dir.path());
+            let mut history = QueryHistory::open(&lake).await.unwrap();
+            (history.files_max, history.kept_max) = (3, 12);
+            let queries = Queries::new(&Limits::default(), Metrics::default());
+            for save in 0..8 {
+                for n in 0..4 {
+                    let ctx = StatementContext::new(Principal::anonymous(), Arc::new(Session::new()));
+                    drop(queries.begin(&ctx, &format!("SELECT {}", save * 4 + n)));
+                }
+                history.save(&queries).await.unwrap();
+            }
+            // The 4th and the 7th save found 4 files: of 16 rows 12 stayed, of 24 again 12; then came 4 more.
+            assert_eq!(saved(&lake, &history).await, expected);
+            assert_eq!(history.table.file_count().await.unwrap(), 2);
+            lake.settle().await;
+        }
+        let lake = lake(dir.path());
+        assert_eq!(saved(&lake, &QueryHistory::open(&lake).await.unwrap()).await, expected);
     }
 }

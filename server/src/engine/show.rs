@@ -10,7 +10,7 @@ use datafusion::catalog::TableProvider;
 use super::catalog::Scope;
 use super::live_tables::system_table_names;
 use super::output::{integers, table, texts};
-use super::plan::qualified;
+use super::queries::{QueryRecord, RunState};
 use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings, user_statements};
 use crate::Result;
 use crate::lake::types::sql_name;
@@ -29,8 +29,8 @@ pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
         Show::Users => user_statements::show_users(&scope.inner.users),
         Show::Tokens => user_statements::show_tokens(&scope.inner.users),
         Show::Settings { name } => session_settings(scope, name.as_deref()),
-        Show::Columns(name) => columns(scope, &qualified(&scope.schema, name)).await,
-        Show::History(name) => history(scope, &qualified(&scope.schema, name)).await,
+        Show::Columns(name) => columns(scope, &scope.named(name)).await,
+        Show::History(name) => history(scope, &scope.named(name)).await,
         Show::Model { model, version, alias } => {
             describe_model::answer(&scope.inner, model, *version, alias.as_deref())
         }
@@ -65,9 +65,10 @@ fn relations(scope: &Scope, schema: Option<&str>, views_only: bool) -> Result<Re
     ])
 }
 
-/// What has not ended, the oldest first; this statement is among it.
+/// What runs or waits, the oldest first; this statement is among it.
 fn queries(scope: &Scope) -> Result<RecordBatch> {
-    let rows: Vec<_> = scope.inner.queries.records().into_iter().filter(|row| row.ended_at.is_none()).collect();
+    let has_begun = |row: &Arc<QueryRecord>| row.ended_at.is_none() && row.state != RunState::Planned;
+    let rows: Vec<_> = scope.inner.queries.records().into_iter().filter(has_begun).collect();
     table(vec![
         ("query_id", texts(rows.iter().map(|row| Some(&row.query_id)))),
         ("principal", texts(rows.iter().map(|row| Some(&row.principal)))),

@@ -2,7 +2,6 @@
 //!
 //! They turn parsed columns and queries into what the lake stores. They know nothing of Delta.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -11,7 +10,7 @@ use datafusion::scalar::ScalarValue;
 use super::catalog::Scope;
 use super::execute::{notes, until_commit};
 use super::plan::{self, qualified};
-use super::{Answer, SYSTEM_SCHEMA, output};
+use super::{Answer, SYSTEM_SCHEMA, columns, output};
 use crate::lake::types::{parse_sql_type, storage_schema};
 use crate::lake::{CommitNotes, NewRows, NewTable, OnExisting};
 use crate::sql::ObjectRef;
@@ -41,7 +40,7 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
         if !parameters.is_empty() {
             return Err(Error::input(format!("expected 0 bound parameters, found {}", parameters.len())));
         }
-        new.schema = columns(&table)?;
+        new.schema = declared(&table)?;
         check(&new)?;
         match table.temporary {
             true => create_temporary(&scope, new, NewRows::None, notes).await.map(drop)?,
@@ -60,9 +59,9 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
         _ => {}
     }
     let planned = ctx.run(plan::query(scope.clone(), *query)).await?;
-    let source = plan::bound(planned.plan.clone(), parameters)?;
+    let source = plan::bound(&planned.state, planned.plan.clone(), parameters)?;
     let analysed = planned.state.optimize(&source)?;
-    new.schema = nullable(storage_schema(analysed.schema().as_arrow())?.as_ref());
+    new.schema = nullable(storage_schema(&planned.columns(&analysed))?.as_ref());
     check(&new)?;
     if table.temporary {
         let rows = NewRows::Query { plan: source, state: Box::new(planned.writing()) };
@@ -124,7 +123,7 @@ pub(super) fn not_reserved(schema: &str) -> Result<()> {
     }
 }
 
-fn columns(table: &CreateTable) -> Result<SchemaRef> {
+fn declared(table: &CreateTable) -> Result<SchemaRef> {
     let mut fields = Vec::with_capacity(table.columns.len());
     for column in &table.columns {
         let data_type =
@@ -145,7 +144,7 @@ const NOT_IN_NAMES: &[char] = &[' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '
 
 /// Refuses columns that no table can have.
 pub(super) fn check(new: &NewTable) -> Result<()> {
-    let mut seen = HashSet::new();
+    columns::each_once(&new.schema)?;
     for field in new.schema.fields() {
         let name = field.name();
         if name.is_empty() || name.contains(NOT_IN_NAMES) {
@@ -153,10 +152,6 @@ pub(super) fn check(new: &NewTable) -> Result<()> {
                 "expected a column name without spaces and any of `,;{{}}()=`, found `{name}`"
             ))
             .with_hint("name the column with `AS`"));
-        }
-        if !seen.insert(name.to_lowercase()) {
-            return Err(Error::input(format!("expected each column once, found `{name}` twice"))
-                .with_hint("name one of them with `AS`"));
         }
     }
     for column in &new.partition_by {
@@ -184,17 +179,21 @@ pub(super) async fn create_view(scope: Scope, view: CreateView) -> Result<Answer
     if !plan::parameters(&planned.plan)?.is_empty() {
         return Err(Error::input("expected no parameters in a view's query"));
     }
+    columns::each_once(&planned.columns(&planned.plan))?;
     inner.lake.create_view(&name, &view.text, on_existing(view.or_replace, view.if_not_exists)).await?;
     output::done()
 }
 
 /// Runs `DROP TABLE` or `DROP VIEW`.
 pub(super) async fn drop_relation(scope: &Scope, name: &ObjectRef, view: bool, if_exists: bool) -> Result<Answer> {
+    if !view {
+        let named = scope.named(name);
+        if scope.temporary(&named).is_some() && scope.ctx.session.temporaries.remove(&named.table) {
+            return output::done();
+        }
+    }
     let name = qualified(&scope.schema, name);
     not_reserved(&name.schema)?;
-    if !view && scope.temporary(&name).is_some() && scope.ctx.session.temporaries.remove(&name.table) {
-        return output::done();
-    }
     if !if_exists {
         scope.relation(&name)?;
     }

@@ -16,7 +16,7 @@ use limn_sql_udfs::train::Request;
 use super::catalog::Scope;
 use super::live_tables;
 use super::plan::{self, Planned};
-use super::{Answer, output};
+use super::{Answer, columns, output, session_functions};
 use crate::lake::is_temporary;
 use crate::lake::types::{wire_batch, wire_schema};
 use crate::sql::train::Train;
@@ -50,7 +50,9 @@ pub(super) async fn planned(scope: Scope, statement: &Train) -> Result<Planned> 
     }
     repeatable(&planned.plan)?;
     let analysed = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
-    limn_sql_udfs::train::check(&request(statement), &wire_schema(analysed.schema().as_arrow()))?;
+    let columns = planned.columns(&analysed);
+    columns::each_once(&columns)?;
+    limn_sql_udfs::train::check(&request(statement), &wire_schema(&columns))?;
     Ok(planned)
 }
 
@@ -65,8 +67,7 @@ fn request(statement: &Train) -> Request {
 }
 
 /// Functions that are constant in one statement and different in the next.
-const CHANGING_FUNCTIONS: &[&str] =
-    &["current_user", "session_user", "now", "current_timestamp", "current_date", "current_time", "today"];
+const CHANGING_FUNCTIONS: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
 
 /// An error where the query would give other rows when it is repeated on the same data.
 fn repeatable(plan: &LogicalPlan) -> Result<()> {
@@ -76,8 +77,9 @@ fn repeatable(plan: &LogicalPlan) -> Result<()> {
             expr.apply(|expr| {
                 if let Expr::ScalarFunction(call) = expr {
                     let volatile = call.func.signature().volatility == Volatility::Volatile;
-                    if volatile || CHANGING_FUNCTIONS.contains(&call.func.name()) {
-                        culprit = Some(call.func.name().to_string());
+                    let name = call.func.name();
+                    if volatile || CHANGING_FUNCTIONS.contains(&name) || session_functions::CHANGING.contains(&name) {
+                        culprit = Some(name.to_string());
                         return Ok(TreeNodeRecursion::Stop);
                     }
                 }
@@ -99,8 +101,8 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
     let ctx = scope.ctx.clone();
     let registry = scope.inner.registry.clone();
     let planned = ctx.run(planned(scope, &statement)).await?;
-    let plan = planned.state.optimize(&plan::bound(planned.plan.clone(), parameters)?)?;
-    let schema = wire_schema(plan.schema().as_arrow());
+    let plan = planned.state.optimize(&plan::bound(&planned.state, planned.plan.clone(), parameters)?)?;
+    let schema = wire_schema(&planned.names.restore(plan.schema().as_arrow()));
     let physical =
         ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
     let rows = execute_stream(physical.await?, planned.task())?;

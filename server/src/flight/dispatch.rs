@@ -336,9 +336,10 @@ impl FlightSqlService for Dispatch {
     async fn do_action_cancel_query(
         &self,
         command: ActionCancelQueryRequest,
-        _: Request<Action>,
+        request: Request<Action>,
     ) -> Result<ActionCancelQueryResult, Status> {
-        answer(cancel::query(&self.shared, &command))
+        let caller = caller(&request)?;
+        answer(cancel::query(&self.shared, &caller.principal, &command))
     }
 
     /// Bodies of these actions are plain protobuf, not wrapped in `Any`.
@@ -349,7 +350,9 @@ impl FlightSqlService for Dispatch {
         let caller = caller(&request)?;
         let action = request.into_inner();
         let body = match action.r#type.as_str() {
-            "CancelFlightInfo" => answer(cancel::flight_info(&self.shared, &action.body))?.encode_to_vec(),
+            "CancelFlightInfo" => {
+                answer(cancel::flight_info(&self.shared, &caller.principal, &action.body))?.encode_to_vec()
+            }
             "SetSessionOptions" => {
                 answer(session_options::set(&self.shared, &caller, &action.body).await)?.encode_to_vec()
             }

@@ -126,6 +126,18 @@ pub fn close(shared: &Shared, request: &ActionClosePreparedStatementRequest) {
     }
 }
 
+/// `ClosePreparedStatement` by whoever prepared it when nobody had to say who they are, and has to now: closes it and
+/// says so. The handle is known to nobody else, and closing is all that it is good for.
+pub fn close_left_behind(shared: &Shared, body: &[u8]) -> bool {
+    let request: Option<ActionClosePreparedStatementRequest> =
+        Any::decode(body).ok().and_then(|any| any.unpack().ok().flatten());
+    let Some(request) = request else { return false };
+    let Ok(handle) = std::str::from_utf8(&request.prepared_statement_handle) else { return false };
+    let is_left = shared.prepared.find(handle, Instant::now());
+    let is_left = is_left.is_some_and(|prepared| prepared.principal == Principal::anonymous());
+    is_left && shared.prepared.remove(handle).is_some()
+}
+
 /// The statement with this handle.
 pub fn find(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<Arc<Prepared>> {
     std::str::from_utf8(handle)

@@ -26,7 +26,8 @@ use super::prepared::Prepared;
 use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
-use super::{auth, poll, prepared, schema};
+use super::ticket::Ticket as StatementTicket;
+use super::{auth, poll, prepared, schema, statement};
 use crate::engine::{Engine, KeptSessions};
 use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX};
 use crate::{Error, Result};
@@ -100,6 +101,27 @@ impl Service {
         Ok((caller, request))
     }
 
+    /// Owes the results of a finished effect to a caller to whom the server has closed itself meanwhile.
+    fn owe(&self, caller: &Caller, info: Option<&FlightInfo>) {
+        let tickets = info.into_iter().flat_map(|info| &info.endpoint).filter_map(|endpoint| endpoint.ticket.as_ref());
+        for ticket in tickets {
+            if matches!(StatementTicket::of_statement(ticket), Ok(Some(StatementTicket::Effect(_)))) {
+                self.shared.gate.owe(&caller.identity, &ticket.ticket, Instant::now());
+            }
+        }
+    }
+
+    /// The result behind a ticket whose answer is owed, whoever has it.
+    fn owed(&self, ticket: &Ticket) -> Result<Option<Answers<FlightData>>, Status> {
+        if !self.shared.gate.is_owed(&ticket.ticket, Instant::now()) {
+            return Ok(None);
+        }
+        match answer(StatementTicket::of_statement(ticket))? {
+            Some(StatementTicket::Effect(effect)) => answer(statement::effect_result(&effect)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The response, after the session that the call may have changed is kept.
     fn keep<T>(&self, caller: &Caller, response: Result<Response<T>, Status>) -> Result<Response<T>, Status> {
         let mut response = response?;
@@ -144,7 +166,9 @@ impl FlightService for Service {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let (caller, request) = self.admit_new(request).await?;
-        self.keep(&caller, self.dispatch.get_flight_info(request).await)
+        let response = self.dispatch.get_flight_info(request).await;
+        self.owe(&caller, response.as_ref().ok().map(Response::get_ref));
+        self.keep(&caller, response)
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
@@ -157,6 +181,7 @@ impl FlightService for Service {
             Some(told) => Response::new(told),
             None => self.dispatch.get_flight_info(request).await?.map(poll::complete),
         };
+        self.owe(&caller, response.get_ref().info.as_ref());
         self.keep(&caller, Ok(response))
     }
 
@@ -166,6 +191,9 @@ impl FlightService for Service {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        if let Some(stream) = self.owed(request.get_ref())? {
+            return Ok(Response::new(stream));
+        }
         let (caller, request) = self.admit_new(request).await?;
         self.keep(&caller, self.dispatch.do_get(request).await)
     }
@@ -176,6 +204,10 @@ impl FlightService for Service {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let closes = request.get_ref().r#type == "ClosePreparedStatement";
+        if closes && !self.shared.gate.is_open() && prepared::close_left_behind(&self.shared, &request.get_ref().body) {
+            return Ok(Response::new(Box::pin(futures::stream::empty())));
+        }
         // What ends something is taken to the end.
         let is_new = matches!(request.get_ref().r#type.as_str(), "CreatePreparedStatement" | "SetSessionOptions");
         let (caller, request) = match is_new {

@@ -80,7 +80,7 @@ pub async fn done(
     let planned_only = matches!(&done, Ok((Kind::Query, _)));
     let done = run.ended(done);
     if planned_only {
-        run.passed_on();
+        run.planned_for(shared.engine.limits().result_ttl);
     }
     done.map(|(_, info)| info)
 }
@@ -231,15 +231,18 @@ fn at_row(error: Error, index: usize) -> Error {
 /// `DoGet` with the handle of a statement's ticket.
 pub async fn do_get(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<FlightStream, Status> {
     match answer(Ticket::decode(handle))? {
-        Ticket::Effect(effect) => {
-            let (schema, batches) = answer(from_ipc(&effect.result))?;
-            Ok(stream::finished(columns::annotate(&schema), batches))
-        }
+        Ticket::Effect(effect) => answer(effect_result(&effect)),
         Ticket::Query(query) => {
             answer(query.check_age(now_ms(), shared.engine.limits().result_ttl))?;
             run_query(shared, caller, query).await
         }
     }
+}
+
+/// What an effect answered.
+pub fn effect_result(effect: &EffectTicket) -> Result<FlightStream> {
+    let (schema, batches) = from_ipc(&effect.result)?;
+    Ok(stream::finished(columns::annotate(&schema), batches))
 }
 
 async fn run_query(shared: &Shared, caller: &Caller, query: QueryTicket) -> Result<FlightStream, Status> {

@@ -8,6 +8,7 @@ use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::operations::create::CreateBuilder;
 
+use super::constraints::{self, Constraints};
 use super::relations::check_name;
 use super::types::storage_schema;
 use super::{NewTable, TableName};
@@ -20,6 +21,7 @@ pub struct Definition {
     table: NewTable,
     /// The columns as Arrow types that Delta has.
     schema: SchemaRef,
+    constraints: Constraints,
     delta: StructType,
 }
 
@@ -43,7 +45,8 @@ impl Definition {
         let delta: StructType = schema.as_ref().try_into_kernel().map_err(|error: arrow::error::ArrowError| {
             Error::unsupported(format!("table `{}` has a column that Delta does not have: {error}", table.name))
         })?;
-        Ok(Definition { table, schema, delta })
+        let constraints = Constraints::new(&table.properties, &schema)?;
+        Ok(Definition { table, schema, constraints, delta })
     }
 
     /// The table's name.
@@ -54,6 +57,11 @@ impl Definition {
     /// The columns as Arrow types that Delta has.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// What each row must meet.
+    pub fn constraints(&self) -> &Constraints {
+        &self.constraints
     }
 
     /// The partition columns.
@@ -68,14 +76,28 @@ impl Definition {
             .with_table_name(self.table.name.to_string())
             .with_columns(self.delta.fields().cloned())
             .with_partition_columns(&self.table.partition_by)
-            .with_configuration(self.table.properties.iter().map(|(key, value)| (key, Some(value))))
+            .with_configuration(self.properties())
             .with_raise_if_key_not_exists(false);
         match &self.table.comment {
             Some(comment) => builder.with_comment(comment),
             None => builder,
         }
     }
+
+    /// The properties, with the version of the protocol that constraints need: without it no other writer checks them.
+    fn properties(&self) -> impl Iterator<Item = (String, Option<String>)> {
+        let given = self.table.properties.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+        let constrained = self.table.properties.keys().any(|key| key.starts_with(constraints::PREFIX))
+            && !self.table.properties.contains_key(WRITER_VERSION);
+        let needed = constrained.then(|| (WRITER_VERSION.to_string(), Some(CONSTRAINTS_WRITER_VERSION.to_string())));
+        given.chain(needed).collect::<Vec<_>>().into_iter()
+    }
 }
+
+/// The property that sets the version of Delta's protocol that a writer must know.
+const WRITER_VERSION: &str = "delta.minWriterVersion";
+/// The first version with `CHECK` constraints.
+const CONSTRAINTS_WRITER_VERSION: &str = "3";
 
 fn check_partitions(table: &NewTable) -> Result<()> {
     let columns = || table.schema.fields().iter().map(|field| field.name().as_str());

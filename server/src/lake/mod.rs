@@ -9,11 +9,11 @@
 //! - `log_store`, `lane`, `commit`: the one commit path: who may commit when, and what is refused
 //! - `table`: a Delta table's states, open at several versions; `temporary`: one that no catalog names
 //! - `create`, `write`, `staging`: what a statement does to a table
-//! - `definition`, `rows`, `align`, `data_files`: with what it does so
+//! - `definition`, `constraints`, `rows`, `align`, `data_files`: with what it does so
 //! - `snapshot`, `provider`, `history`: what is read of one
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
-//! - `error`: deltalake's errors in our classes
+//! - `error`: deltalake's errors in our classes; `named_files`: files in the errors of reading them
 //! - [`files`]: CSV and Parquet files that SQL reads where they lie; [`types`]: the type table
 
 pub mod directory;
@@ -25,6 +25,7 @@ mod align;
 mod catalog;
 mod checkpoint;
 mod commit;
+mod constraints;
 mod create;
 mod data_files;
 mod definition;
@@ -33,6 +34,7 @@ mod error;
 mod history;
 mod lane;
 mod log_store;
+mod named_files;
 mod open;
 mod provider;
 mod relations;
@@ -58,6 +60,7 @@ use chrono::{DateTime, Utc};
 pub use commit::CommitGate;
 pub use create::NewRows;
 pub use directory::{DataDirectory, Holder};
+pub use named_files::NamedFiles;
 pub use open::Lake;
 pub use staging::{Shape, Staged};
 pub use system_table::SystemTable;

@@ -3,14 +3,21 @@
 //! deltalake's own provider also takes inserts, past the lanes, the guard and the table's constraints, so it is kept
 //! inside. `INSERT` reaches [`super::Lake::insert`] before anything is planned against this.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result, Statistics};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
+    ReplaceChildrenOptions,
+};
 use deltalake_core::delta_datafusion::DeltaScanNext;
 use deltalake_core::table::state::DeltaTableState;
 
@@ -63,7 +70,11 @@ impl TableProvider for TableVersion {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.scan.scan(session, projection, filters, limit).await
+        let rows = self.scan.scan(session, projection, filters, limit).await?;
+        Ok(match projection {
+            Some(columns) if columns.is_empty() => Arc::new(Counted { input: rows }),
+            _ => rows,
+        })
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
@@ -79,5 +90,69 @@ impl TableProvider for TableVersion {
 
     fn statistics(&self) -> Option<Statistics> {
         self.scan.statistics()
+    }
+}
+
+/// Rows without columns, which deltalake counts in the log. Its node says that it passes a limit on to what is below,
+/// where nothing is, so that the limit would be lost: here it stays above.
+#[derive(Debug)]
+struct Counted {
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl DisplayAs for Counted {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CountedExec")
+    }
+}
+
+impl ExecutionPlan for Counted {
+    fn name(&self) -> &str {
+        "CountedExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => Ok(Arc::new(Counted { input })),
+            _ => Err(DataFusionError::Internal("counted rows have one node below them".into())),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, ctx: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, ctx)
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        match inputs {
+            [input] => Ok(Arc::clone(input)),
+            _ => Err(DataFusionError::Internal("counted rows have one node below them".into())),
+        }
     }
 }

@@ -19,6 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
 use super::align::align;
+use super::constraints::Constraints;
 use crate::{Error, Result};
 
 /// Rows that are ready to be computed, in the types and with the nullability of a table.
@@ -26,6 +27,8 @@ use crate::{Error, Result};
 pub struct Rows {
     plan: Arc<dyn ExecutionPlan>,
     schema: SchemaRef,
+    /// What each row must meet.
+    constraints: Constraints,
     /// How the table is called in errors.
     table: Arc<str>,
     /// The first error of the rows themselves.
@@ -34,10 +37,16 @@ pub struct Rows {
 
 impl Rows {
     /// Plans the rows of `plan`, whose columns are in the order of `schema`, as rows of a table with these columns.
-    pub async fn plan(plan: LogicalPlan, schema: &SchemaRef, table: &str, state: &SessionState) -> Result<Self> {
+    pub async fn plan(
+        plan: LogicalPlan,
+        schema: &SchemaRef,
+        constraints: Constraints,
+        table: &str,
+        state: &SessionState,
+    ) -> Result<Self> {
         let aligned = align(plan, schema)?;
         let plan = state.create_physical_plan(&aligned).await?;
-        Ok(Rows { plan, schema: schema.clone(), table: table.into(), failure: Arc::default() })
+        Ok(Rows { plan, schema: schema.clone(), constraints, table: table.into(), failure: Arc::default() })
     }
 
     /// The table's columns.
@@ -74,7 +83,9 @@ impl Rows {
                 )));
             }
         }
-        Ok(RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?)
+        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?;
+        self.constraints.check(&batch, &self.table)?;
+        Ok(batch)
     }
 
     /// Remembers the first failure and passes it on.

@@ -12,6 +12,7 @@ use deltalake_core::operations::write::WriteBuilder;
 use deltalake_core::protocol::SaveMode;
 
 use super::commit;
+use super::constraints::Constraints;
 use super::open::Lake;
 use super::rows::Rows;
 use super::types::storage_schema;
@@ -81,7 +82,9 @@ impl Insert {
         }
         // Without the notes that deltalake keeps in fields, which rows of a query do not have.
         let schema = storage_schema(&before.snapshot().arrow_schema())?;
-        let rows = Rows::plan(self.plan.clone(), &schema, &self.relation.name.to_string(), &self.state).await?;
+        let constraints = Constraints::new(before.snapshot().metadata().configuration(), &schema)?;
+        let name = self.relation.name.to_string();
+        let rows = Rows::plan(self.plan.clone(), &schema, constraints, &name, &self.state).await?;
         let source = provider_as_source(Arc::new(rows.clone().into_table()?));
         let input = LogicalPlanBuilder::scan("rows", source, None)?.build()?;
         let guarded = table.guarded(&self.notes.gate, Some(before.version()));

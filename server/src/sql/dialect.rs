@@ -327,5 +327,12 @@ fn free_alias_words(tokens: &mut [TokenWithSpan]) {
         {
             word.keyword = Keyword::NoKeyword;
         }
+        // As keywords they take no parentheses, which tools write all the same.
+        if let Token::Word(word) = &mut tokens[*index].token
+            && next == Some(Token::LParen)
+            && matches!(word.keyword, Keyword::CURRENT_CATALOG | Keyword::CURRENT_USER | Keyword::SESSION_USER)
+        {
+            word.keyword = Keyword::NoKeyword;
+        }
     }
 }

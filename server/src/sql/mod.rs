@@ -11,13 +11,18 @@
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`
+//! - [`digits`], [`doubles`]: numbers that a double does not hold, and doubles beside decimals
+//! - [`name_apart`]: columns of one name
 //! - [`overflow`]: integer arithmetic that fails instead of wrapping
 //! - [`redact()`]: a text without its secrets
 
 pub mod copy;
 pub mod dialect;
+pub mod digits;
+pub mod doubles;
 pub mod kill;
 pub mod model;
+pub mod name_apart;
 pub mod overflow;
 pub mod placeholder;
 mod redact;

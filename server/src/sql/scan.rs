@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, TableAlias, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableVersion, Value, VisitMut,
+    VisitorMut,
 };
 
 use super::dialect::{fold, literal_of};
@@ -156,11 +157,49 @@ impl VisitorMut for Scanner {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Expr::Identifier(ident) = expr
+            && ident.quote_style.is_none()
+            && ident.value.eq_ignore_ascii_case("current_schema")
+        {
+            *expr = called_without_parentheses(ident.clone());
+        }
         match expr {
             Expr::Function(function) => flow(self.function(function)),
+            // Of two parameters nothing says that they are texts, and the planner would not go on.
+            Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right }
+                if is_parameter(left) && is_parameter(right) =>
+            {
+                let parameter = std::mem::replace(left.as_mut(), Expr::Identifier(Ident::new("")));
+                **left = Expr::Cast {
+                    kind: CastKind::Cast,
+                    expr: Box::new(parameter),
+                    data_type: DataType::Text,
+                    array: false,
+                    format: None,
+                };
+                ControlFlow::Continue(())
+            }
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    matches!(literal_of(expr), Some(Value::Placeholder(_)))
+}
+
+/// The standard's functions of this kind are keywords; the parser knows all but `current_schema`.
+fn called_without_parentheses(name: Ident) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![name]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::None,
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 fn flow(done: Result<()>) -> ControlFlow<Error> {

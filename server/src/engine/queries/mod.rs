@@ -2,12 +2,14 @@
 //!
 //! An edge begins a [`Run`] for each statement, lets it in ([`Run::admit`]), counts what it sends, and says how it
 //! ended; dropping a run ends it. Running ones can be stopped by their id. Ended ones wait in a bounded queue until
-//! they are saved; where it is full, the oldest are lost and counted. It knows nothing of protocols or SQL.
+//! they are saved; where it is full, the oldest are lost and counted. A query that was planned for a client which has
+//! not come for its rows is shown until it comes, or the time for that is up. It knows nothing of protocols or SQL.
 //!
 //! # Layout
 //! - `run`: one run, start to end; `record`: its row
-//! - `slots`: how many run at once
+//! - `planned`: what was planned and not yet run; `slots`: how many run at once
 
+mod planned;
 mod record;
 mod run;
 mod slots;
@@ -18,18 +20,20 @@ pub use run::Run;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::context::StatementContext;
+use super::context::{Principal, StatementContext};
 use super::session::Session;
 use crate::Result;
 use crate::limits::{Limits, QUERIES_SAVE_ROWS, QUERIES_UNSAVED_MAX, QUERY_TEXT_CHARS_MAX};
 use crate::sql::redact;
 use crate::telemetry::Metrics;
+use planned::Planned;
 use record::cut;
 use run::Live;
 use slots::Slots;
@@ -60,6 +64,8 @@ struct State {
     running: BTreeMap<u64, Arc<Live>>,
     /// Ended and not saved, the oldest first, numbered in the order of their ends.
     ended: VecDeque<(u64, Arc<QueryRecord>)>,
+    /// Planned, and not asked for yet.
+    planned: Planned,
     /// How many have ended.
     ends: u64,
     /// Ended ones that were lost because too many waited.
@@ -67,10 +73,12 @@ struct State {
 }
 
 /// What [`Queries::cancel`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancelled {
     /// So many runs were told to stop.
     Running(u64),
+    /// It is another principal's to stop: this one's.
+    Foreign(String),
     /// It has ended, as far as is remembered.
     Ended,
     /// No statement with that id is known.
@@ -97,21 +105,29 @@ impl Queries {
         let serial = self.inner.serial.fetch_add(1, Ordering::Relaxed);
         let live = Arc::new(Live::new(ctx, statement));
         ctx.session.used_by(&ctx.principal, ctx.client.as_deref());
-        self.lock().running.insert(serial, Arc::clone(&live));
+        {
+            let mut state = self.lock();
+            state.planned.asked_for(&ctx.query_id);
+            state.running.insert(serial, Arc::clone(&live));
+        }
         if self.inner.stopping.is_cancelled() {
             live.cancel();
         }
         Run::new(self.clone(), serial, live)
     }
 
-    /// Stops every run of a statement, as its own client would.
-    pub fn cancel(&self, query_id: &str) -> Cancelled {
+    /// Stops every run of a statement, as its own client would, where `by` may: its own principal, or whoever runs the
+    /// machine.
+    pub fn cancel(&self, query_id: &str, by: &Principal) -> Cancelled {
         let state = self.lock();
         let runs = state.running.values().filter(|live| live.query_id() == query_id);
-        match runs.inspect(|live| live.cancel()).count() {
-            0 if state.ended.iter().any(|(_, record)| record.query_id == query_id) => Cancelled::Ended,
-            0 => Cancelled::Unknown,
-            stopped => Cancelled::Running(u64::try_from(stopped).unwrap_or(u64::MAX)),
+        // Who redeems another's ticket has a run of the same id, and neither is in the other's way.
+        let (own, foreign): (Vec<_>, Vec<_>) = runs.partition(|live| by.may_stop(live.principal()));
+        match (own.iter().inspect(|live| live.cancel()).count(), foreign.first()) {
+            (0, Some(foreign)) => Cancelled::Foreign(foreign.principal().0.clone()),
+            (0, None) if state.ended.iter().any(|(_, record)| record.query_id == query_id) => Cancelled::Ended,
+            (0, None) => Cancelled::Unknown,
+            (stopped, _) => Cancelled::Running(u64::try_from(stopped).unwrap_or(u64::MAX)),
         }
     }
 
@@ -149,11 +165,13 @@ impl Queries {
         }
     }
 
-    /// The rows of what is not saved, oldest first: what ended, then what runs.
+    /// The rows of what is not saved, oldest first: what ended, what is only planned, then what runs.
     pub fn records(&self) -> Vec<Arc<QueryRecord>> {
+        self.abandon(Instant::now());
         let state = self.lock();
+        let planned = state.planned.records();
         let running = state.running.values().map(|live| Arc::new(live.record()));
-        state.ended.iter().map(|(_, record)| Arc::clone(record)).chain(running).collect()
+        state.ended.iter().map(|(_, record)| Arc::clone(record)).chain(planned).chain(running).collect()
     }
 
     /// The columns of [`Queries::batch`].
@@ -171,13 +189,28 @@ impl Queries {
         &self.inner.metrics
     }
 
-    fn end(&self, serial: u64, record: Option<QueryRecord>) {
+    fn end(&self, serial: u64, end: End) {
         let mut state = self.lock();
         state.running.remove(&serial);
         if state.running.is_empty() {
             self.inner.idle.notify_waiters();
         }
-        let Some(record) = record else { return };
+        match end {
+            End::Nothing => {}
+            End::Ended(record) => self.keep(&mut state, record),
+            End::Planned(record, time) => state.planned.insert(serial, record, Instant::now() + time),
+        }
+    }
+
+    /// Ends what was planned and nobody came for in time.
+    fn abandon(&self, now: Instant) {
+        let mut state = self.lock();
+        for record in state.planned.expired(now) {
+            self.keep(&mut state, record);
+        }
+    }
+
+    fn keep(&self, state: &mut State, record: QueryRecord) {
         if state.ended.len() >= QUERIES_UNSAVED_MAX {
             state.ended.pop_front();
             if state.lost.is_multiple_of(QUERIES_UNSAVED_MAX as u64) {
@@ -197,9 +230,12 @@ impl Queries {
         }
     }
 
-    /// What has ended and is not saved, with the number of the last one; `None` for nothing.
-    pub(super) fn unsaved(&self) -> Result<Option<(u64, RecordBatch)>> {
-        let ended: Vec<_> = self.lock().ended.iter().cloned().collect();
+    /// What has ended and is not saved, up to number `through` where that is given, with the number of the last one;
+    /// `None` for nothing.
+    pub(super) fn unsaved(&self, through: Option<u64>) -> Result<Option<(u64, RecordBatch)>> {
+        self.abandon(Instant::now());
+        let wanted = |(number, _): &&(u64, _)| through.is_none_or(|through| *number <= through);
+        let ended: Vec<_> = self.lock().ended.iter().take_while(wanted).cloned().collect();
         let Some(through) = ended.last().map(|(number, _)| *number) else { return Ok(None) };
         let records: Vec<Arc<QueryRecord>> = ended.into_iter().map(|(_, record)| record).collect();
         Ok(Some((through, record::batch(&records)?)))
@@ -221,6 +257,16 @@ impl Queries {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What becomes of a run's row at its end.
+enum End {
+    /// There is none.
+    Nothing,
+    /// It is the row of what has ended.
+    Ended(QueryRecord),
+    /// It is planned, and its rows may be asked for so long.
+    Planned(QueryRecord, Duration),
 }
 
 /// A statement's text as others may see it. Of a long one only the front is looked through, since no more is kept.
@@ -250,7 +296,7 @@ mod tests {
         let second = StatementContext { cancel: CancellationToken::new(), ..first.clone() };
         let (run, _still) = (queries.begin(&first, "SELECT 1"), queries.begin(&second, "SELECT 1"));
         drop(run);
-        assert_eq!(queries.cancel(&first.query_id), Cancelled::Running(1));
+        assert_eq!(queries.cancel(&first.query_id, &first.principal), Cancelled::Running(1));
         assert!(second.cancel.is_cancelled() && !first.cancel.is_cancelled());
     }
 
@@ -261,11 +307,11 @@ mod tests {
         let mut first = queries.begin(&ctx, "SELECT 1");
         first.is(Kind::Query);
         assert_eq!(metrics.running_now(), 1);
-        assert_eq!(queries.cancel("other"), Cancelled::Unknown);
-        assert_eq!(queries.cancel(&ctx.query_id), Cancelled::Running(1));
+        assert_eq!(queries.cancel("other", &ctx.principal), Cancelled::Unknown);
+        assert_eq!(queries.cancel(&ctx.query_id, &ctx.principal), Cancelled::Running(1));
         assert!(ctx.cancel.is_cancelled());
         drop(first);
-        assert_eq!(queries.cancel(&ctx.query_id), Cancelled::Ended);
+        assert_eq!(queries.cancel(&ctx.query_id, &ctx.principal), Cancelled::Ended);
         let mut second = queries.begin(&ctx, "INSERT");
         second.is(Kind::Effect);
         second.ended(Ok(())).unwrap();
@@ -291,7 +337,7 @@ mod tests {
             let expected = [("SELECT 1".to_string(), RunState::Running), ("SELECT 2".to_string(), RunState::Queued)];
             assert_eq!(states, expected);
             // One that waits can be stopped, too.
-            queries.cancel(&other.query_id);
+            queries.cancel(&other.query_id, &other.principal);
             assert_eq!(admitted.await.unwrap_err().class(), Class::Cancelled);
         }
         let failed: Result<()> = first.ended(Err(Error::not_found("gone").with_hint("look elsewhere")));
@@ -330,19 +376,66 @@ mod tests {
     #[test]
     fn what_is_saved_is_forgotten_and_nothing_else() {
         let (queries, _) = queries();
-        assert!(queries.unsaved().unwrap().is_none());
+        assert!(queries.unsaved(None).unwrap().is_none());
         drop(queries.begin(&context(), "SELECT 1"));
         drop(queries.begin(&context(), "SELECT 2"));
-        let (through, rows) = queries.unsaved().unwrap().unwrap();
+        let (through, rows) = queries.unsaved(None).unwrap().unwrap();
         assert_eq!(rows.num_rows(), 2);
         drop(queries.begin(&context(), "SELECT 3"));
+        assert_eq!(queries.unsaved(Some(through)).unwrap().unwrap().1.num_rows(), 2);
         queries.saved(through);
         let left: Vec<_> = queries.records().iter().map(|record| record.statement.clone()).collect();
         assert_eq!(left, ["SELECT 3"]);
     }
 
     #[test]
-    fn a_planned_query_leaves_no_row() {
+    fn only_its_principal_and_the_operator_stop_a_statement() {
+        let (queries, _) = queries();
+        let principal = |name: &str| Principal(name.into());
+        let ctx = StatementContext::new(principal("ada"), Arc::new(Session::new()));
+        let _run = queries.begin(&ctx, "SELECT 1");
+        assert_eq!(queries.cancel(&ctx.query_id, &principal("bob")), Cancelled::Foreign("ada".into()));
+        assert_eq!(queries.cancel(&ctx.query_id, &Principal::anonymous()), Cancelled::Foreign("ada".into()));
+        assert!(!ctx.cancel.is_cancelled());
+        // A run of the same id, by a ticket that somebody else redeemed, is no hindrance.
+        let other = StatementContext { query_id: ctx.query_id.clone(), ..context() };
+        let other = StatementContext { principal: principal("bob"), ..other };
+        let _another = queries.begin(&other, "SELECT 1");
+        assert_eq!(queries.cancel(&ctx.query_id, &principal("bob")), Cancelled::Running(1));
+        assert!(other.cancel.is_cancelled() && !ctx.cancel.is_cancelled());
+        assert_eq!(queries.cancel(&ctx.query_id, &Principal::operator()), Cancelled::Running(2));
+        assert!(ctx.cancel.is_cancelled());
+    }
+
+    #[test]
+    fn what_is_planned_is_shown_until_it_is_asked_for() {
+        let (queries, metrics) = queries();
+        let ctx = context();
+        let plan = |time: Duration| {
+            let mut run = queries.begin(&ctx, "SELECT 1");
+            run.start();
+            run.is(Kind::Query);
+            run.ended(Ok(())).unwrap();
+            run.planned_for(time);
+        };
+        plan(Duration::from_secs(3600));
+        assert_eq!((queries.running(), metrics.running_now()), (0, 0));
+        let [record] = queries.records().try_into().unwrap();
+        assert_eq!((record.state, record.ended_at, record.kind), (RunState::Planned, None, Some("query")));
+        assert!(record.planning_ms.is_some() && record.execution_ms.is_none());
+        assert!(queries.unsaved(None).unwrap().is_none());
+        let run = queries.begin(&ctx, "SELECT 1");
+        assert_eq!(queries.records().len(), 1);
+        drop(run);
+        plan(Duration::ZERO);
+        let states: Vec<_> = queries.records().iter().map(|record| record.state).collect();
+        assert_eq!(states, [RunState::Cancelled, RunState::Abandoned]);
+        assert!(queries.records()[1].ended_at.is_some());
+        assert_eq!(queries.unsaved(None).unwrap().unwrap().1.num_rows(), 2);
+    }
+
+    #[test]
+    fn a_prepared_statement_leaves_no_row() {
         let (queries, metrics) = queries();
         let mut run = queries.begin(&context(), "SELECT 1");
         run.ended(Ok(())).unwrap();

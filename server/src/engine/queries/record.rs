@@ -13,6 +13,8 @@ use crate::Result;
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
+    /// It was planned, and its rows may be asked for.
+    Planned,
     /// It waits for others to end.
     Queued,
     /// It is planned or executed, or its rows are read.
@@ -23,17 +25,21 @@ pub enum RunState {
     Failed,
     /// It was stopped: by its client, by `KILL QUERY`, or because its client went away.
     Cancelled,
+    /// It was planned, and nobody asked for its rows in time.
+    Abandoned,
 }
 
 impl RunState {
     /// The text in `system.queries.state`.
     pub fn name(self) -> &'static str {
         match self {
+            RunState::Planned => "planned",
             RunState::Queued => "queued",
             RunState::Running => "running",
             RunState::Finished => "finished",
             RunState::Failed => "failed",
             RunState::Cancelled => "cancelled",
+            RunState::Abandoned => "abandoned",
         }
     }
 }
@@ -145,6 +151,12 @@ pub fn batch(records: &[Arc<QueryRecord>]) -> Result<RecordBatch> {
         text(|r| r.client.as_deref()),
     ];
     Ok(RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?)
+}
+
+/// The time in whole microseconds, as tables store it.
+pub fn now() -> DateTime<Utc> {
+    let now = Utc::now();
+    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
 }
 
 /// At most `chars` characters of a text, with `…` where something is missing.

@@ -6,11 +6,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-
-use super::record::{QueryRecord, RunState, cut};
+use super::record::{QueryRecord, RunState, cut, now};
 use super::slots::Slot;
-use super::{Queries, StatementContext};
+use super::{End, Principal, Queries, StatementContext};
 use crate::engine::{Kind, Session};
 use crate::limits::QUERY_ERROR_CHARS_MAX;
 use crate::telemetry::{Running, StatementKind};
@@ -62,6 +60,10 @@ impl Live {
         &self.ctx.query_id
     }
 
+    pub(super) fn principal(&self) -> &Principal {
+        &self.ctx.principal
+    }
+
     pub(super) fn session(&self) -> &Arc<Session> {
         &self.ctx.session
     }
@@ -95,12 +97,6 @@ impl Live {
     }
 }
 
-/// The time in whole microseconds, as tables store it.
-fn now() -> DateTime<Utc> {
-    let now = Utc::now();
-    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
-}
-
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -128,8 +124,10 @@ enum Outcome {
     Dropped,
     Done,
     Failed(Class, String),
-    /// Only planned; the run is another's to count.
+    /// Only described, for later runs that count by themselves.
     PassedOn,
+    /// Only planned; its rows may be asked for so long.
+    Planned(Duration),
 }
 
 impl Run {
@@ -206,9 +204,14 @@ impl Run {
         self.live.lock().record.rows_changed = rows;
     }
 
-    /// Says that only planning ended here: the run is counted where the ticket is redeemed.
+    /// Says that it was only described, and leaves no row.
     pub fn passed_on(&mut self) {
         self.outcome = Outcome::PassedOn;
+    }
+
+    /// Says that only planning ended here: the run is counted where its rows are asked for, which may be for `time`.
+    pub fn planned_for(&mut self, time: Duration) {
+        self.outcome = Outcome::Planned(time);
     }
 
     /// Notes how it ended, and passes the result through. What the server itself stopped is `Unavailable`: sent again,
@@ -255,7 +258,11 @@ impl Drop for Run {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Outcome::Dropped);
         let (state, class, error) = match outcome {
-            Outcome::PassedOn => return self.all.end(self.serial, None),
+            Outcome::PassedOn => return self.all.end(self.serial, End::Nothing),
+            Outcome::Planned(time) => {
+                let record = self.live.record();
+                return self.all.end(self.serial, End::Planned(record, time));
+            }
             Outcome::Done => (RunState::Finished, None, None),
             Outcome::Dropped => (RunState::Cancelled, Some(Class::Cancelled), None),
             Outcome::Failed(Class::Cancelled, error) => (RunState::Cancelled, Some(Class::Cancelled), Some(error)),
@@ -276,6 +283,6 @@ impl Drop for Run {
             total_ms = record.total_ms,
             "statement ended"
         );
-        self.all.end(self.serial, Some(record));
+        self.all.end(self.serial, End::Ended(record));
     }
 }

@@ -7,9 +7,11 @@
 //! # Layout
 //! - `logins`: the session tokens that handshakes gave out
 //! - `attempts`: wrong passwords, counted
+//! - `owed`: answers to those whom the server closed itself to
 
 mod attempts;
 mod logins;
+mod owed;
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
@@ -18,6 +20,7 @@ use tonic::metadata::MetadataMap;
 
 use self::attempts::Attempts;
 use self::logins::Logins;
+use self::owed::Owed;
 use super::auth::{self, Credentials};
 use super::linger::Peer;
 use crate::engine::{LocalSecret, Principal, Proof, Users};
@@ -36,6 +39,7 @@ pub struct Gate {
     local: LocalSecret,
     logins: Logins,
     attempts: Attempts,
+    owed: Owed,
     lanes: Vec<tokio::sync::Mutex<()>>,
     lane_of: RandomState,
 }
@@ -65,8 +69,8 @@ impl Gate {
     /// A gate before `users`.
     pub fn new(users: Users, open: bool, local: LocalSecret) -> Self {
         let lanes = std::iter::repeat_with(Default::default).take(PASSWORD_LANES).collect();
-        let (logins, attempts) = (Logins::default(), Attempts::default());
-        Gate { users, open, local, logins, attempts, lanes, lane_of: RandomState::new() }
+        let (logins, attempts, owed) = (Logins::default(), Attempts::default(), Owed::default());
+        Gate { users, open, local, logins, attempts, owed, lanes, lane_of: RandomState::new() }
     }
 
     /// Who sent a request with these headers over this connection.
@@ -75,7 +79,7 @@ impl Gate {
         let identity = match self.basis(&credentials, peer).await? {
             // Where nobody has to say who they are, a tool of this machine is like everybody.
             Basis::Local if self.is_open() => Identity::of(Basis::Local, Principal::anonymous()),
-            Basis::Local => Identity::of(Basis::Local, Principal("local".into())),
+            Basis::Local => Identity::of(Basis::Local, Principal::operator()),
             Basis::Open => Identity::of(Basis::Open, Principal::anonymous()),
             Basis::User(proof) => {
                 let principal = Principal(proof.user.clone());
@@ -111,7 +115,21 @@ impl Gate {
         }
     }
 
-    fn is_open(&self) -> bool {
+    /// Lets somebody whom the server has closed itself to, meanwhile, come for the result behind this ticket, where they
+    /// are such a one.
+    pub fn owe(&self, identity: &Identity, ticket: &[u8], now: Instant) {
+        if identity.basis == Basis::Open && !self.is_open() {
+            self.owed.insert(ticket, now);
+        }
+    }
+
+    /// Whether the result behind this ticket is shown to whoever has it.
+    pub fn is_owed(&self, ticket: &[u8], now: Instant) -> bool {
+        self.owed.contains(ticket, now)
+    }
+
+    /// Whether everyone is let in.
+    pub fn is_open(&self) -> bool {
         self.open && self.users.is_empty()
     }
 

@@ -151,6 +151,18 @@ public final class Prepared {
         Check.same("a function", count(connection, "sqrt(?) < x", s -> s.setDouble(1, 4)), 2L);
         Check.same("a function of text", count(connection, "upper(?) = 'B'", s -> s.setString(1, "b")), 3L);
         Check.same("coalesce", count(connection, "coalesce(?, n) = 1", s -> s.setNull(1, Types.BIGINT)), 1L);
+        Check.same("a text of two", count(connection, "? || ? = 'ab'", s -> {
+            s.setString(1, "a");
+            s.setString(2, "b");
+        }), 3L);
+        Check.same("a condition", count(connection, "NOT ? AND n > 1", s -> s.setBoolean(1, false)), 2L);
+        Check.same("a branch", count(connection, "CASE WHEN ? THEN n ELSE 0 END = 1", s -> s.setBoolean(1, true)), 1L);
+        Check.same("IS NULL", count(connection, "? IS NULL OR n = ?", s -> {
+            s.setNull(1, Types.VARCHAR);
+            s.setLong(2, 1);
+        }), 3L);
+        Check.same("a function of numbers", count(connection, "round(?, 1) = 1.3", s -> s.setDouble(1, 1.26)), 3L);
+        Check.same("days after a date", count(connection, "day + ? = DATE '2024-01-03'", s -> s.setLong(1, 1)), 1L);
         try (PreparedStatement statement =
                 connection.prepareStatement("SELECT n FROM places ORDER BY n LIMIT ? OFFSET ?")) {
             statement.setLong(1, 1);
