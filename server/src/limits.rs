@@ -187,6 +187,11 @@ pub const DATA_FILE_BYTES_TARGET: u64 = 128 * 1024 * 1024;
 pub const DATA_FILE_ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// Rows of one row group of a data file.
 pub const ROW_GROUP_ROWS_MAX: usize = 256 * 1024;
+/// Rows that a write looks at to choose its columns' encodings, and holds in memory meanwhile; fewer where they take
+/// [`DATA_FILE_ROW_GROUP_BYTES`].
+pub const ENCODING_SAMPLE_ROWS: usize = 32 * 1024;
+/// Rows below which it chooses none.
+pub const ENCODING_SAMPLE_ROWS_MIN: usize = 4 * 1024;
 /// Attempts to lock the data directory before it counts as held.
 pub const LOCK_ATTEMPTS_MAX: usize = 10;
 /// The time between two of them.

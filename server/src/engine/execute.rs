@@ -115,7 +115,7 @@ async fn run_query(ctx: &StatementContext, planned: Planned, parameters: &[Scala
     let plan = state.optimize(&plan::bound(state, planned.plan.clone(), parameters)?)?;
     let schema = output::wire(&planned.columns(&plan));
     let physical = state.query_planner().create_physical_plan(&plan, state).await?;
-    let rows = execute_stream(physical, state.task_ctx())?;
+    let rows = execute_stream(physical, planned.task())?;
     Ok(output::stream(ctx, schema, rows))
 }
 

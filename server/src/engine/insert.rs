@@ -108,6 +108,7 @@ pub(super) async fn run_rows(scope: Scope, insert: ast::Insert, rows: &[RecordBa
 }
 
 async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> Result<Answer> {
+    let state = planned.writing();
     let LogicalPlan::Dml(dml) = planned.plan else {
         return Err(Error::internal("an INSERT was not planned as one"));
     };
@@ -126,7 +127,7 @@ async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> 
     }
     let gate = notes.gate.clone();
     let source = nullable_values(dml.input.as_ref().clone())?;
-    let write = inner.lake.insert_into(&relation, source, overwrite, &planned.state, notes);
+    let write = inner.lake.insert_into(&relation, source, overwrite, &state, notes);
     let written = until_commit(ctx, &gate, write).await?;
     output::count(written.rows)
 }

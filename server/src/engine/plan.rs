@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
-use datafusion::execution::FunctionRegistry;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 use limn_sql_udfs::functions::predict;
@@ -18,7 +19,7 @@ use sqlparser::ast;
 use super::catalog::{Scope, StatementCatalogs};
 use super::columns::{self, ColumnNames};
 pub(super) use super::parameters::{bound, described, types as parameters};
-use super::{CATALOG, features, memory, models, session_functions};
+use super::{features, memory, models, session_functions};
 use crate::error::unknown;
 use crate::lake::files::{CsvOptions, open_csv, open_parquet};
 use crate::lake::{At, TableName};
@@ -30,14 +31,35 @@ use crate::{Error, Result};
 pub(super) struct Planned {
     /// The plan, before any optimisation.
     pub plan: LogicalPlan,
-    /// The state, with the statement's own catalog and functions.
+    /// The state that plans, with the statement's own catalog and functions. Its environment is the one that all
+    /// share: to give it another it would have to be built anew, every function of it, at each statement.
     pub state: SessionState,
+    /// Where the plan runs: the shared environment with the statement's own memory.
+    pub environment: Arc<RuntimeEnv>,
     /// What the columns are called outside of the plan.
     pub names: ColumnNames,
     /// What names mean, and what was read.
     pub scope: Arc<Scope>,
     /// Whether files outside the lake were read.
     pub reads_files: bool,
+}
+
+impl Planned {
+    /// What a physical plan runs in. Functions were resolved when it was planned, so it needs none by name.
+    pub fn task(&self) -> Arc<TaskContext> {
+        let (id, config) = (self.scope.ctx.query_id.clone(), self.state.config().clone());
+        let environment = Arc::clone(&self.environment);
+        let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        Arc::new(TaskContext::new(None, id, config, none.0, none.1, none.2, none.3, environment))
+    }
+
+    /// A state for those who run plans by themselves, and take the environment from it: writers.
+    pub fn writing(&self) -> SessionState {
+        SessionStateBuilder::new_from_existing(self.state.clone())
+            .with_session_id(self.scope.ctx.query_id.clone())
+            .with_runtime_env(Arc::clone(&self.environment))
+            .build()
+    }
 }
 
 /// Plans a query or an `INSERT`.
@@ -106,7 +128,10 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
         calls if calls.is_empty() => plan,
         calls => features::fill_in(plan, &calls)?,
     };
-    Ok(Planned { plan, state, names, scope, reads_files })
+    let inner = &scope.inner;
+    let environment =
+        memory::environment(inner.base.runtime_env(), inner.statement_bytes, Arc::clone(&scope.ctx.memory));
+    Ok(Planned { plan, state, environment, names, scope, reads_files })
 }
 
 /// The reason why a query could not be planned, where it is a function that nobody knows.
@@ -133,18 +158,10 @@ fn by_name(predictions: &[PredictCall]) -> HashMap<String, PredictCall> {
 
 /// The shared state with the statement's own catalog and current schema.
 fn state_for(scope: &Arc<Scope>) -> SessionState {
-    let base = scope.inner.base.clone();
-    let config = base.config().clone().with_default_catalog_and_schema(CATALOG, scope.planner_schema());
-    SessionStateBuilder::new_from_existing(base)
-        .with_session_id(scope.ctx.query_id.clone())
-        .with_config(config)
-        .with_runtime_env(memory::environment(
-            scope.inner.base.runtime_env(),
-            scope.inner.statement_bytes,
-            Arc::clone(&scope.ctx.memory),
-        ))
-        .with_catalog_list(Arc::new(StatementCatalogs(Arc::clone(scope))))
-        .build()
+    let mut state = scope.inner.base.clone();
+    state.config_mut().options_mut().catalog.default_schema = scope.planner_schema().to_string();
+    state.register_catalog_list(Arc::new(StatementCatalogs(Arc::clone(scope))));
+    state
 }
 
 /// A name with its schema.

@@ -64,14 +64,15 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     new.schema = nullable(storage_schema(&planned.columns(&analysed))?.as_ref());
     check(&new)?;
     if table.temporary {
-        let rows = NewRows::Query { plan: source, state: Box::new(planned.state) };
+        let rows = NewRows::Query { plan: source, state: Box::new(planned.writing()) };
         return output::count(create_temporary(&scope, new, rows, notes).await?);
     }
     if let Some(replaced) = inner.lake.find(&new.name) {
         // Rows that replace a table's own were computed from what the statement saw of it.
         notes.read = ctx.snapshots.table(&replaced.id);
     }
-    let write = inner.lake.create_table_as(new, source, &planned.state, notes);
+    let state = planned.writing();
+    let write = inner.lake.create_table_as(new, source, &state, notes);
     let written = until_commit(&ctx, &gate, write).await?;
     output::count(written.map_or(0, |written| written.rows))
 }

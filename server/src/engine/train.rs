@@ -101,14 +101,14 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
     let ctx = scope.ctx.clone();
     let registry = scope.inner.registry.clone();
     let planned = ctx.run(planned(scope, &statement)).await?;
-    let plan = planned.state.optimize(&plan::bound(&planned.state, planned.plan, parameters)?)?;
+    let plan = planned.state.optimize(&plan::bound(&planned.state, planned.plan.clone(), parameters)?)?;
     let schema = wire_schema(&planned.names.restore(plan.schema().as_arrow()));
     let physical =
         ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
-    let rows = execute_stream(physical.await?, planned.state.task_ctx())?;
+    let rows = execute_stream(physical.await?, planned.task())?;
     let cast = Arc::clone(&schema);
     let batches = rows.map(move |batch| wire_batch(&batch.map_err(Error::from)?, &cast)).boxed();
-    let pool = &planned.state.runtime_env().memory_pool;
+    let pool = &planned.environment.memory_pool;
     let job = Job {
         model: statement.model.clone(),
         experiment: statement.experiment.clone(),

@@ -15,8 +15,9 @@ use deltalake_core::kernel::{Action, Add};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
+use super::encoding::Sample;
 use super::rows::Rows;
 use crate::limits::{DATA_FILE_BYTES_TARGET, DATA_FILE_ROW_GROUP_BYTES, ROW_GROUP_ROWS_MAX};
 use crate::{Error, Result};
@@ -73,12 +74,11 @@ impl DataFiles {
 
 /// How Parquet files are written. A row group is held in memory until it is whole, so its size is what a write of any
 /// length takes: by its rows, and where those are wide by its bytes.
-fn properties() -> WriterProperties {
+fn properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(DATA_FILE_ROW_GROUP_BYTES))
-        .build()
 }
 
 async fn write(
@@ -87,11 +87,19 @@ async fn write(
     partition_by: &[String],
     store: Arc<dyn ObjectStore>,
 ) -> Result<DataFiles> {
+    let mut sample = Sample::default();
+    while !sample.is_full() {
+        match batches.next().await {
+            Some(batch) => sample.add(batch?),
+            None => break,
+        }
+    }
+    let properties = sample.encoded(&schema, properties()).build();
     // Statistics of the first 32 columns, as Delta's default has it; more slows writes and helps few queries.
     let config = WriterConfig::new(
         schema,
         partition_by.to_vec(),
-        Some(properties()),
+        Some(properties),
         NonZeroU64::new(DATA_FILE_BYTES_TARGET),
         None,
         Default::default(),
@@ -99,6 +107,7 @@ async fn write(
     );
     let mut writer = DeltaWriter::new(store, config);
     let mut rows = 0;
+    let mut batches = futures::stream::iter(sample.into_batches().into_iter().map(Ok)).chain(batches);
     while let Some(batch) = batches.next().await {
         let written = match batch {
             Ok(batch) => {

@@ -29,6 +29,7 @@ mod constraints;
 mod create;
 mod data_files;
 mod definition;
+mod encoding;
 mod error;
 mod history;
 mod lane;

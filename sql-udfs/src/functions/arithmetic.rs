@@ -5,9 +5,11 @@
 //!
 //! Source: ISO/IEC 9075-2, `<numeric value expression>`, General Rules: data exception, numeric value out of range.
 
+mod lanes;
+
 use arrow::array::{Array, ArrayRef, Datum};
 use arrow::compute::kernels::numeric;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use datafusion_common::{Result, ScalarValue, exec_err};
 use datafusion_expr::{
@@ -46,6 +48,11 @@ struct Checked {
 
 impl Checked {
     fn apply(&self, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+        let whole = lanes::whole::<Int64Type>(self.operation, left, right)
+            .or_else(|| lanes::whole::<Int32Type>(self.operation, left, right));
+        if let Some(values) = whole {
+            return Ok(values);
+        }
         match self.operation {
             Operation::Plus => numeric::add(left, right),
             Operation::Minus => numeric::sub(left, right),
