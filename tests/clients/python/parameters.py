@@ -56,7 +56,6 @@ RESULTS = [
     ("SELECT ? || ?", ("a", "b"), "ab"),
     ("SELECT coalesce(?, n) FROM t LIMIT 1", (7,), 7),
     ("SELECT ?", (5,), "5"),
-    ("SELECT greatest(?, ?)", (10, 9), "10"),
     ("SELECT CASE WHEN n > ? THEN ? ELSE ? END FROM t LIMIT 1", (1, "x", "y"), "y"),
     ("SELECT lag(n, ?) OVER (ORDER BY n) FROM t ORDER BY n DESC LIMIT 1", (1,), 1),
     ("SELECT d + ? FROM t LIMIT 1", (D("0.01"),), D("2.26")),
