@@ -86,6 +86,11 @@ pub const PREPARED_STATEMENTS_PER_PRINCIPAL_MAX: usize = 5_000;
 /// A prepared statement that nobody used for this long is forgotten.
 pub const PREPARED_STATEMENT_IDLE: Duration = Duration::from_secs(60 * 60);
 
+/// How often expired sessions and handles are looked for, at least.
+pub const TIDY_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// How often they are looked for at most, however short their time is.
+pub const TIDY_INTERVAL_MIN: Duration = Duration::from_millis(50);
+
 // --- wire ---------------------------------------------------------------------------------------------------------
 
 /// Bytes of one message that the Flight edge accepts (ADBC's bulk ingest sends 16 MiB).

@@ -55,6 +55,10 @@ impl Binding {
                 binding.batches.push(batch);
             }
         }
+        // Columns without a batch are no rows, which is another thing than nothing bound.
+        if let Some(schema) = incoming.schema().filter(|schema| binding.is_empty() && !schema.fields().is_empty()) {
+            binding.batches.push(RecordBatch::new_empty(schema));
+        }
         Ok(binding)
     }
 
@@ -211,6 +215,16 @@ mod tests {
             assert_eq!(Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap(), binding);
             assert_eq!(binding.check(2).unwrap_err().message(), "expected 2 bound parameters, found 0");
         }
+    }
+
+    #[tokio::test]
+    async fn columns_without_a_batch_are_no_rows() {
+        let schema_only = FlightData::from(SchemaAsIpc::new(&batch().schema(), &Default::default()));
+        let binding = Binding::read(futures::stream::iter([Ok(schema_only)])).await.unwrap();
+        assert!(!binding.is_empty());
+        binding.check(2).unwrap();
+        assert!(binding.rows().unwrap().is_empty());
+        assert_eq!(Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap().rows().unwrap(), Vec::<Vec<_>>::new());
     }
 
     #[test]

@@ -86,6 +86,7 @@ async fn described(
     let mut counted = shared.engine.queries().begin(&ctx, &request.query);
     counted.start();
     let created = async {
+        statement::outside_transactions(request.transaction_id.as_ref())?;
         let sql = statement::accept(&request.query)?;
         let description = statement::describe(shared, &ctx, &sql).await?;
         let dataset_schema = match description.kind {

@@ -28,7 +28,7 @@ use super::sql_info::SqlInfos;
 use super::status::answer;
 use super::{auth, poll, prepared, schema};
 use crate::engine::{Engine, KeptSessions};
-use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX};
+use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, TIDY_INTERVAL_MAX, TIDY_INTERVAL_MIN};
 use crate::{Error, Result};
 
 /// What every call may use.
@@ -65,6 +65,20 @@ impl Shared {
         let polls = Handles::new(POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, POLL_IDLE);
         let (background, sql_infos) = (TaskTracker::new(), SqlInfos::new()?);
         Ok(Shared { sessions, prepared, polls, background, engine, gate, draining, sql_infos })
+    }
+
+    /// Forgets what clients leave behind that never close anything, now and then until `closing`.
+    pub async fn keep_tidy(self: Arc<Self>, closing: CancellationToken) {
+        let limits = self.engine.limits();
+        let shortest = limits.session_idle.min(limits.prepared_statement_idle).min(POLL_IDLE);
+        let interval = (shortest / 4).clamp(TIDY_INTERVAL_MIN, TIDY_INTERVAL_MAX);
+        while closing.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            let now = Instant::now();
+            let running = self.engine.queries().running_by_session();
+            self.sessions.sweep(now, |session| running.contains_key(&session.id));
+            self.prepared.sweep(now, |_| false);
+            self.polls.sweep(now, |poll| poll.runs());
+        }
     }
 }
 

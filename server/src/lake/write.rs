@@ -81,7 +81,9 @@ impl Insert {
         }
         // Without the notes that deltalake keeps in fields, which rows of a query do not have.
         let schema = storage_schema(&before.snapshot().arrow_schema())?;
-        let rows = Rows::plan(self.plan.clone(), &schema, &self.relation.name.to_string(), &self.state).await?;
+        let name = self.relation.name.to_string();
+        let onlooker = self.notes.onlooker.as_ref();
+        let rows = Rows::plan(self.plan.clone(), &schema, &name, &self.state, onlooker).await?;
         let source = provider_as_source(Arc::new(rows.clone().into_table()?));
         let input = LogicalPlanBuilder::scan("rows", source, None)?.build()?;
         let guarded = table.guarded(&self.notes.gate, Some(before.version()));
