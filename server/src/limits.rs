@@ -61,6 +61,8 @@ pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 pub const BOUND_ROWS_MAX: usize = 1_000_000;
 /// Bytes of a multi-row parameter binding.
 pub const BOUND_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of bound parameters that prepared statements keep for their next execution, on one server.
+pub const BOUND_BYTES_KEPT_MAX: usize = 1024 * 1024 * 1024;
 
 /// Stack of a worker thread, in bytes: planning recurses, and builds that are not optimised need several times more.
 pub const THREAD_STACK_BYTES: usize = 16 * 1024 * 1024;

@@ -67,6 +67,19 @@ impl Binding {
         self.batches.is_empty()
     }
 
+    /// The bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        self.batches.iter().map(RecordBatch::get_array_memory_size).sum()
+    }
+
+    /// Rows of one number each.
+    #[cfg(test)]
+    pub fn of_numbers(numbers: &[i64]) -> Self {
+        let column: Arc<dyn Array> = Arc::new(arrow::array::Int64Array::from(numbers.to_vec()));
+        let schema = Arc::new(Schema::new(vec![Field::new("$1", DataType::Int64, true)]));
+        Binding { batches: RecordBatch::try_new(schema, vec![column]).into_iter().collect() }
+    }
+
     /// An error unless each row has `expected` values.
     pub fn check(&self, expected: usize) -> Result<()> {
         let found = self.batches.first().map_or(0, RecordBatch::num_columns);

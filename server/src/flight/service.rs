@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use arrow_flight::flight_service_server::FlightService;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
+    /// The bytes of parameters that are bound to them.
+    pub bound_bytes: Arc<AtomicUsize>,
     /// The effects that are polled, by handle.
     pub polls: Handles<Arc<Poll>>,
     /// The work that no open call waits for.
@@ -63,8 +66,8 @@ impl Shared {
             limits.prepared_statement_idle,
         );
         let polls = Handles::new(POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, POLL_IDLE);
-        let (background, sql_infos) = (TaskTracker::new(), SqlInfos::new()?);
-        Ok(Shared { sessions, prepared, polls, background, engine, gate, draining, sql_infos })
+        let (background, sql_infos, bound_bytes) = (TaskTracker::new(), SqlInfos::new()?, Arc::default());
+        Ok(Shared { sessions, prepared, bound_bytes, polls, background, engine, gate, draining, sql_infos })
     }
 
     /// Forgets what clients leave behind that never close anything, now and then until `closing`.

@@ -253,6 +253,12 @@ def session(url, connection):
         refused(adbc_driver_manager.Error, "elsewhere", lambda: setattr(own, "adbc_current_catalog", "elsewhere"))
         own.adbc_current_catalog = "lake"
         expect(own.adbc_current_db_schema, "system")
+    with flight_sql.connect(url, autocommit=True) as own:
+        # Without credentials and cookies: the driver keeps the token that the answer brings.
+        rows(own, "USE system")
+        expect(rows(own, "SELECT count(*) FROM models"), [(0,)])
+        rows(own, "SET statement_timeout = '3min'")
+        expect(rows(own, "SHOW statement_timeout"), [("statement_timeout", "3min")])
     expect(connection.adbc_current_db_schema, "main", "the schema of another connection")
 
 
