@@ -63,6 +63,8 @@ pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 pub const BOUND_ROWS_MAX: usize = 1_000_000;
 /// Bytes of a multi-row parameter binding.
 pub const BOUND_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of bound parameters that prepared statements keep for their next execution, on one server.
+pub const BOUND_BYTES_KEPT_MAX: usize = 1024 * 1024 * 1024;
 
 /// Stack of a worker thread, in bytes: planning recurses, and builds that are not optimised need several times more.
 pub const THREAD_STACK_BYTES: usize = 16 * 1024 * 1024;
@@ -87,6 +89,11 @@ pub const PREPARED_STATEMENTS_MAX: usize = 10_000;
 pub const PREPARED_STATEMENTS_PER_PRINCIPAL_MAX: usize = 5_000;
 /// A prepared statement that nobody used for this long is forgotten.
 pub const PREPARED_STATEMENT_IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// How often expired sessions and handles are looked for, at least.
+pub const TIDY_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// How often they are looked for at most, however short their time is.
+pub const TIDY_INTERVAL_MIN: Duration = Duration::from_millis(50);
 
 // --- wire ---------------------------------------------------------------------------------------------------------
 

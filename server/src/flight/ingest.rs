@@ -17,6 +17,7 @@ use super::decode::Incoming;
 use super::execution;
 use super::service::Shared;
 use super::session::Caller;
+use super::statement::outside_transactions;
 use super::status::to_status;
 use crate::engine::{BatchStream, IfExists, IfMissing, IngestRequest, Kind, StatementContext};
 use crate::limits::{INGEST_BATCHES_BUFFERED, INGEST_STALL};
@@ -75,9 +76,7 @@ async fn taken(
 
 /// What a client asks for.
 fn request_of(command: CommandStatementIngest) -> Result<IngestRequest> {
-    if command.transaction_id.is_some() {
-        return Err(Error::unsupported("transactions are not offered: an ingestion commits by itself, all or nothing"));
-    }
+    outside_transactions(command.transaction_id.as_ref())?;
     if let Some(option) = command.options.keys().min() {
         return Err(Error::input(format!("unknown ingestion option `{option}`, there are none")));
     }

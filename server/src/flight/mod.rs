@@ -112,6 +112,9 @@ pub async fn serve(
     let gate = gate::Gate::new(engine.users().clone(), open, local_secret);
     let shared = Arc::new(service::Shared::new(engine, gate, draining)?);
     let background = shared.background.clone();
+    let tidy = closing.child_token();
+    let _until_served = tidy.clone().drop_guard();
+    tokio::spawn(Arc::clone(&shared).keep_tidy(tidy));
     let service = FlightServiceServer::new(service::Service::new(shared))
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);

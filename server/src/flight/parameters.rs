@@ -55,12 +55,29 @@ impl Binding {
                 binding.batches.push(batch);
             }
         }
+        // Columns without a batch are no rows, which is another thing than nothing bound.
+        if let Some(schema) = incoming.schema().filter(|schema| binding.is_empty() && !schema.fields().is_empty()) {
+            binding.batches.push(RecordBatch::new_empty(schema));
+        }
         Ok(binding)
     }
 
     /// Whether nothing is bound.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    /// The bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        self.batches.iter().map(RecordBatch::get_array_memory_size).sum()
+    }
+
+    /// Rows of one number each.
+    #[cfg(test)]
+    pub fn of_numbers(numbers: &[i64]) -> Self {
+        let column: Arc<dyn Array> = Arc::new(arrow::array::Int64Array::from(numbers.to_vec()));
+        let schema = Arc::new(Schema::new(vec![Field::new("$1", DataType::Int64, true)]));
+        Binding { batches: RecordBatch::try_new(schema, vec![column]).into_iter().collect() }
     }
 
     /// An error unless each row has `expected` values.
@@ -211,6 +228,16 @@ mod tests {
             assert_eq!(Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap(), binding);
             assert_eq!(binding.check(2).unwrap_err().message(), "expected 2 bound parameters, found 0");
         }
+    }
+
+    #[tokio::test]
+    async fn columns_without_a_batch_are_no_rows() {
+        let schema_only = FlightData::from(SchemaAsIpc::new(&batch().schema(), &Default::default()));
+        let binding = Binding::read(futures::stream::iter([Ok(schema_only)])).await.unwrap();
+        assert!(!binding.is_empty());
+        binding.check(2).unwrap();
+        assert!(binding.rows().unwrap().is_empty());
+        assert_eq!(Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap().rows().unwrap(), Vec::<Vec<_>>::new());
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl Poll {
     pub fn query_id(&self) -> &str {
         &self.query_id
     }
+
+    /// Whether it has not ended.
+    pub fn runs(&self) -> bool {
+        self.outcome.borrow().is_none()
+    }
 }
 
 /// The answer for a statement or for a handle; `None` for other commands, whose infos are always complete.
@@ -63,6 +68,7 @@ pub async fn answer_of(
     let any = answer(Any::decode(descriptor.cmd.as_ref()).map_err(|_| malformed()))?;
     let asked = match answer(Command::try_from(any).map_err(|_| malformed()))? {
         Command::CommandStatementQuery(command) => {
+            answer(statement::outside_transactions(command.transaction_id.as_ref()))?;
             let sql = answer(statement::accept(&command.query))?;
             Asked { sql, binding: parameters::Binding::default(), promised: None }
         }

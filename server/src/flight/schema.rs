@@ -30,6 +30,7 @@ pub async fn of_descriptor(
 async fn of_command(shared: &Shared, caller: &Caller, command: Command) -> Result<SchemaRef> {
     match command {
         Command::CommandStatementQuery(query) => {
+            statement::outside_transactions(query.transaction_id.as_ref())?;
             let sql = statement::accept(&query.query)?;
             let description = statement::describe(shared, &caller.statement(), &sql).await?;
             Ok(columns::annotate(&description.schema))

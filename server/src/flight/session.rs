@@ -14,7 +14,7 @@ use super::auth;
 use super::gate::Identity;
 use super::handles::{Full, Handles};
 use super::status::answer;
-use crate::engine::{DEFAULT_SCHEMA, KeptSessions, Principal, Session, StatementContext};
+use crate::engine::{DEFAULT_SCHEMA, KeptSessions, Principal, Session, StatementContext, WireTypes, wire_types};
 use crate::limits::{CLIENT_NAME_CHARS_MAX, Limits};
 use crate::{Error, Result};
 
@@ -24,6 +24,10 @@ const COOKIE: &str = "limn_session";
 /// Tonic's own timer for `grpc-timeout` answers CANCELLED. Ours is a little earlier, so that DEADLINE_EXCEEDED, which
 /// is what happened, wins.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(5);
+
+/// The header by which a client that keeps no session asks for other types; drivers send what they do not know in an
+/// address as headers.
+const WIRE_TYPES_HEADER: &str = "limn-wire-types";
 
 /// The sessions of a server.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub struct Caller {
     pub statement_timeout: Duration,
     /// What the client calls itself.
     client: Option<Arc<str>>,
+    /// The types that it asks for in this request, whatever its session says.
+    wire_types: Option<WireTypes>,
 }
 
 impl Sessions {
@@ -71,6 +77,7 @@ impl Sessions {
             key,
             statement_timeout: self.statement_timeout,
             client: client(metadata),
+            wire_types: asked_types(metadata)?,
         })
     }
 
@@ -97,6 +104,11 @@ impl Sessions {
         Ok(made)
     }
 
+    /// Forgets the sessions that nobody used for a while and in which nothing goes on.
+    pub fn sweep(&self, now: Instant, runs: impl Fn(&Session) -> bool) {
+        self.kept.sweep(now, |session| session.is_awaited() || runs(session));
+    }
+
     /// Forgets the session of a request; `false` where it has none that is kept.
     pub fn close(&self, caller: &Caller) -> bool {
         let was_kept = caller.key.as_ref().is_some_and(|key| self.kept.remove(key).is_some());
@@ -117,6 +129,7 @@ impl Caller {
         let mut ctx = StatementContext::new(self.principal.clone(), Arc::clone(&self.session));
         ctx.deadline = self.deadline;
         ctx.client = self.client.clone();
+        ctx.wire_types = self.wire_types.unwrap_or(ctx.wire_types);
         ctx.with_timeout(self.statement_timeout)
     }
 }
@@ -139,6 +152,11 @@ fn full(full: Full) -> Error {
 fn client(metadata: &MetadataMap) -> Option<Arc<str>> {
     let text = metadata.get("user-agent")?.to_str().ok()?;
     Some(text.chars().take(CLIENT_NAME_CHARS_MAX).collect::<String>().into())
+}
+
+fn asked_types(metadata: &MetadataMap) -> Result<Option<WireTypes>> {
+    let asked = metadata.get(WIRE_TYPES_HEADER).map(|value| value.to_str().unwrap_or_default());
+    asked.map(wire_types).transpose()
 }
 
 /// What a session is kept under.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::{FlightDescriptor, FlightInfo};
+use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 use tonic::Status;
@@ -22,7 +23,7 @@ use super::stream::{self, FlightStream};
 use super::ticket::{EffectTicket, QueryTicket, Ticket};
 use super::{columns, info};
 use crate::engine::{
-    Answer, BatchStream, Description, Engine, Kind, Run, Session, Snapshots, StatementContext, Work,
+    Answer, BatchStream, Description, Engine, Kind, Run, Session, Snapshots, StatementContext, WIRE_TYPES, Work,
     number_placeholders,
 };
 use crate::limits::{STATEMENT_BYTES_MAX, WIRE_EFFECT_RESULT_BYTES_MAX};
@@ -37,6 +38,17 @@ pub fn accept(sql: &str) -> Result<String> {
         )));
     }
     Ok(number_placeholders(sql).into_owned())
+}
+
+/// Why transactions are refused.
+pub const NO_TRANSACTIONS: &str = "transactions are not offered: each statement commits by itself";
+
+/// Refuses a statement that belongs to a transaction: outside of it, it would do something else than its client means.
+pub fn outside_transactions(id: Option<&Bytes>) -> Result<()> {
+    match id.is_some_and(|id| !id.is_empty()) {
+        true => Err(Error::unsupported(NO_TRANSACTIONS)),
+        false => Ok(()),
+    }
 }
 
 /// What a statement would answer.
@@ -120,12 +132,17 @@ async fn planned_or_done(
 
 fn query_ticket(ctx: &StatementContext, sql: String, binding: &Binding) -> Result<Ticket> {
     let (tables, models) = ctx.snapshots.to_lists();
+    let mut settings = ctx.session.settings();
+    // The request may have asked for other types than its session.
+    if ctx.wire_types != ctx.session.wire_types() {
+        settings.insert(WIRE_TYPES.into(), ctx.wire_types.name().into());
+    }
     Ok(Ticket::Query(QueryTicket {
         query_id: ctx.query_id.clone(),
         sql,
         parameters: binding.to_ipc()?,
         schema: ctx.session.schema(),
-        settings: ctx.session.settings(),
+        settings,
         tables,
         models,
         issued_ms: now_ms(),
@@ -266,6 +283,7 @@ fn as_planned(caller: &Caller, query: &QueryTicket) -> StatementContext {
         session.set(name, Some(value.clone()));
     }
     let mut ctx = caller.statement();
+    ctx.wire_types = session.wire_types();
     ctx.session = Arc::new(session);
     ctx.query_id = query.query_id.clone();
     ctx.snapshots = Snapshots::from_lists(query.tables.clone(), query.models.clone());
