@@ -56,8 +56,6 @@ pub(super) struct Scope {
     pub generated: HashMap<String, Arc<dyn TableProvider>>,
     /// Names that stand for table functions in this query; the planner asks for them as if they were tables.
     pub functions: Vec<String>,
-    /// Whether a table or view that cannot be opened is passed over: one of them must not hide the others.
-    pub forgiving: bool,
     /// What was read so far, by all scopes of the statement.
     pub reads: Arc<Mutex<Vec<TableRead>>>,
 }
@@ -78,7 +76,6 @@ impl Scope {
             depth: 0,
             generated: HashMap::new(),
             functions: Vec::new(),
-            forgiving: false,
             reads: Arc::default(),
         }
     }
@@ -202,8 +199,7 @@ impl Scope {
     }
 
     async fn information_schema(&self, table: &str) -> Result<Arc<dyn TableProvider>> {
-        let forgiving = Scope { forgiving: true, ..self.clone() };
-        let catalogs = Arc::new(StatementCatalogs(Arc::new(forgiving)));
+        let catalogs = Arc::new(StatementCatalogs(Arc::new(self.clone())));
         match InformationSchemaProvider::new(catalogs).table(table).await? {
             Some(provider) => Ok(provider),
             None => Err(unknown("table", &format!("{INFORMATION_SCHEMA}.{table}"), [])),
@@ -326,13 +322,7 @@ impl SchemaProvider for StatementSchema {
         if self.scope.functions.contains(&name.table) && !self.table_exist(&name.table) {
             return Ok(None);
         }
-        match self.scope.table(&name, At::Latest).await {
-            Err(error) if self.scope.forgiving && self.scope.ctx.check().is_ok() => {
-                tracing::warn!("the columns of {name} cannot be listed: {error}");
-                Ok(None)
-            }
-            found => found.map(Some).map_err(Error::into_datafusion),
-        }
+        self.scope.table(&name, At::Latest).await.map(Some).map_err(Error::into_datafusion)
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>, DataFusionError> {
