@@ -52,7 +52,8 @@ impl QueryHistory {
     pub(super) async fn open(lake: &Lake) -> Result<Self> {
         let table = lake.system_table("queries", Queries::schema()).await?;
         let saves = table.transaction_version(SAVES).await?.unwrap_or(0);
-        Ok(QueryHistory { table, files_max: QUERIES_FILES_MAX, kept_max: QUERIES_KEPT_MAX, moving: RwLock::new(()) })
+        let moving = RwLock::new(Moving { saves, tried: None });
+        Ok(QueryHistory { table, files_max: QUERIES_FILES_MAX, kept_max: QUERIES_KEPT_MAX, moving })
     }
 
     /// Saves what has ended.

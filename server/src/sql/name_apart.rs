@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, TypedString, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, FunctionArgumentList, FunctionArguments, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, TypedString,
+    VisitMut, VisitorMut,
+};
 
 use super::dialect::fold;
 
