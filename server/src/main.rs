@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use limn_server::config::{Cli, Command};
 use limn_server::limits::THREAD_STACK_BYTES;
-use limn_server::{Error, Result, command, telemetry};
+use limn_server::{Error, Result, allocator, command, telemetry};
 
 fn main() -> ExitCode {
+    allocator::set_up();
     // Two TLS providers are linked in, and rustls panics at its first use unless one is the process's default.
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     match start(Cli::parse()) {

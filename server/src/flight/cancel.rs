@@ -9,7 +9,7 @@ use arrow_flight::sql::{ActionCancelQueryRequest, ActionCancelQueryResult};
 use arrow_flight::{CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo};
 use prost::Message;
 
-use super::poll;
+use super::references;
 use super::service::Shared;
 use super::ticket::Ticket;
 use crate::engine::queries::Cancelled;
@@ -37,7 +37,7 @@ fn status_of(shared: &Shared, info: &FlightInfo) -> Result<CancelStatus> {
             cancelled |= matches!(shared.engine.queries().cancel(ticket.query_id()), Cancelled::Running(_));
         }
     }
-    let polled = info.flight_descriptor.as_ref().and_then(poll::handle_of);
+    let polled = info.flight_descriptor.as_ref().and_then(references::poll);
     if let Some(poll) = polled.and_then(|handle| shared.polls.find(&handle, Instant::now())) {
         cancelled |= matches!(shared.engine.queries().cancel(poll.query_id()), Cancelled::Running(_));
     }

@@ -26,7 +26,7 @@ use super::prepared::Prepared;
 use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
-use super::{auth, poll, prepared, schema};
+use super::{auth, compute, poll, prepared, references, schema};
 use crate::engine::{Engine, KeptSessions};
 use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX};
 use crate::{Error, Result};
@@ -65,6 +65,26 @@ impl Shared {
         let polls = Handles::new(POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, POLL_IDLE);
         let (background, sql_infos) = (TaskTracker::new(), SqlInfos::new()?);
         Ok(Shared { sessions, prepared, polls, background, engine, gate, draining, sql_infos })
+    }
+
+    /// Lets the metrics show how much is kept for clients.
+    pub fn show(self: &Arc<Self>) {
+        type Kept = (&'static str, &'static str, fn(&Shared) -> usize);
+        let kept: [Kept; 4] = [
+            ("limn_sessions", "Sessions that are kept.", |shared| shared.sessions.len()),
+            ("limn_session_tokens", "Session tokens that are accepted.", |shared| shared.gate.session_tokens()),
+            ("limn_prepared_statements", "Prepared statements that are kept.", |shared| shared.prepared.len()),
+            ("limn_polled_statements", "Polled statements that are kept.", |shared| shared.polls.len()),
+        ];
+        for (name, help, count) in kept {
+            let shared = Arc::downgrade(self);
+            let count = move || shared.upgrade().map_or(0, |shared| count(&shared));
+            self.engine.queries().metrics().gauge(name, help, count);
+        }
+        let network = tokio::runtime::Handle::current();
+        self.engine.queries().metrics().gauge("limn_tasks", "Tasks that have not ended.", move || {
+            network.metrics().num_alive_tasks() + compute::tasks()
+        });
     }
 }
 
@@ -148,7 +168,7 @@ impl FlightService for Service {
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let (caller, request) = match poll::handle_of(request.get_ref()) {
+        let (caller, request) = match references::poll(request.get_ref()) {
             // What has begun is followed to its end, also by a server that drains.
             Some(_) => self.admit(request).await?,
             None => self.admit_new(request).await?,

@@ -111,6 +111,11 @@ impl Gate {
         }
     }
 
+    /// How many session tokens are accepted.
+    pub fn session_tokens(&self) -> usize {
+        self.logins.len()
+    }
+
     fn is_open(&self) -> bool {
         self.open && self.users.is_empty()
     }
