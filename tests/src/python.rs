@@ -4,7 +4,7 @@
 //! and a changed pin gets a new one.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::tool::{self, Tool};
@@ -25,13 +25,28 @@ pub struct Python {
 
 /// The Python of the tests; `None` where `LIMN_SKIP_PYTHON` says to do without.
 pub fn python() -> Outcome<Option<Python>> {
+    let requirements = requirements();
+    let recipe = std::fs::read_to_string(&requirements)?;
+    python_with(&requirements, &recipe)
+}
+
+/// The Python of the benchmarks, which has what Limn is compared with too.
+pub fn python_for_benchmarks() -> Outcome<Option<Python>> {
+    let more = paths::repository().join("bench/requirements.txt");
+    let recipe = std::fs::read_to_string(requirements())? + &std::fs::read_to_string(&more)?;
+    python_with(&more, &recipe)
+}
+
+fn requirements() -> PathBuf {
+    paths::tests().join("clients/requirements.txt")
+}
+
+fn python_with(requirements: &Path, recipe: &str) -> Outcome<Option<Python>> {
     if !PYTHON.ensure()? {
         return Ok(None);
     }
-    let requirements = paths::tests().join("clients/requirements.txt");
-    let recipe = std::fs::read_to_string(&requirements)?;
     let clients = paths::clients()?;
-    let venv = clients.join(tool::directory_name("venv", &recipe));
+    let venv = clients.join(tool::directory_name("venv", recipe));
     let interpreter = venv.join("bin/python");
     let complete = venv.join("complete");
     tool::locked(&clients.join("venv.lock"), || {
@@ -45,7 +60,7 @@ pub fn python() -> Outcome<Option<Python>> {
         println!("fetching the Python clients (once)");
         tool::output(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-        tool::output(Command::new(&interpreter).args(pip).arg(&requirements))?;
+        tool::output(Command::new(&interpreter).args(pip).arg(requirements))?;
         std::fs::write(&complete, "").context("marking the venv complete")
     })?;
     Ok(Some(Python { interpreter }))

@@ -13,6 +13,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use limn_server::limits::Limits;
 use limn_tests::server::ServerOptions;
 use limn_tests::{Context, Outcome, TestServer, engine, ensure, fail, maven, paths, python};
 
@@ -30,6 +31,27 @@ fn the_other_documents_do_what_they_show() -> Outcome {
         engine::block_on(run_document(document))?;
     }
     Ok(())
+}
+
+/// The table of limits in `docs/operating.md`: every one that can be set, with its default.
+#[test]
+fn the_limits_are_documented_with_their_defaults() -> Outcome {
+    let text = std::fs::read_to_string(paths::repository().join("docs/operating.md"))?;
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let mut documented = Vec::new();
+    for (name, rest) in rows.filter(|(name, _)| !name.contains(' ')) {
+        let default = rest.split(" | ").next().unwrap_or_default();
+        documented.push(name);
+        // The only one whose default depends on another setting.
+        if name == "memory_per_query" {
+            ensure(Limits::default().memory_per_query.is_none(), || "expected a part of the pool".into())?;
+            continue;
+        }
+        let mut limits = Limits::default();
+        limits.set(name, default).context(format!("`{name}` with `{default}`"))?;
+        ensure(limits == Limits::default(), || format!("`{default}` is not the default of `{name}`"))?;
+    }
+    ensure(documented == Limits::NAMES, || format!("expected {:?}, found {documented:?}", Limits::NAMES))
 }
 
 /// A fenced block.
