@@ -1,4 +1,6 @@
-//! Fuzzes the headers that name a session, a deadline and a client. What must hold stands in the server's `flight/fuzzed.rs`; this file only hands it bytes.
+//! Fuzzes the headers that name a session, a deadline and a client.
+//!
+//! What must hold stands in the server's `flight/fuzzed.rs`; this file only hands it bytes.
 
 #![no_main]
 

@@ -1,4 +1,6 @@
-//! Fuzzes the tickets of statements. What must hold stands in the server's `flight/fuzzed.rs`; this file only hands it bytes.
+//! Fuzzes the tickets of statements.
+//!
+//! What must hold stands in the server's `flight/fuzzed.rs`; this file only hands it bytes.
 
 #![no_main]
 
