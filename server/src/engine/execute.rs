@@ -71,6 +71,14 @@ pub(super) fn work(sql: &str) -> Work {
     }
 }
 
+/// Whether running `sql` may change anything. It is parsed, no more; what cannot be parsed changes nothing.
+pub(super) fn changes(sql: &str) -> bool {
+    match parse(sql) {
+        Ok(Statement::Query(_) | Statement::Explain(_) | Statement::Show(_)) | Err(_) => false,
+        Ok(_) => true,
+    }
+}
+
 fn effect(kind: Kind, schema: SchemaRef, planned: Option<&Planned>) -> Result<Description> {
     let parameters = match planned {
         Some(planned) => plan::parameters(&planned.plan)?,

@@ -210,6 +210,11 @@ impl Engine {
         execute::work(sql)
     }
 
+    /// Whether running `sql` may change anything. It is parsed, no more.
+    pub fn changes(&self, sql: &str) -> bool {
+        execute::changes(sql)
+    }
+
     /// What runs, waits and ran. An edge begins a run here for each statement.
     pub fn queries(&self) -> &Queries {
         &self.inner.queries

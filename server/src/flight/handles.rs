@@ -121,6 +121,11 @@ impl<V: Clone> Handles<V> {
         self.lock().remove(handle)
     }
 
+    /// How many there are, those that have expired and still take room included.
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
     /// All values that have not expired.
     pub fn values(&self, now: Instant) -> Vec<V> {
         let state = self.lock();
@@ -148,6 +153,7 @@ mod tests {
         assert_eq!(handles.find("a", start + IDLE / 2), Some(1));
         assert_eq!(handles.find("a", start + IDLE), Some(1));
         assert_eq!(handles.values(start + IDLE), [1]);
+        assert_eq!(handles.len(), 1);
         assert_eq!(handles.find("a", start + IDLE * 2), None);
         assert_eq!(handles.find("a", start), None);
     }

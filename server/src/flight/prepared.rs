@@ -24,7 +24,7 @@ use super::service::Shared;
 use super::session::Caller;
 use super::statement::{self, Asked};
 use super::status::{answer, to_status};
-use super::{columns, info, update};
+use super::{columns, info, references, update};
 use crate::engine::{Description, Kind, Principal};
 use crate::limits::BOUND_BYTES_KEPT_MAX;
 use crate::{Error, Result};
@@ -127,7 +127,7 @@ async fn described(
         };
         let is_update = Some(description.kind == Kind::Effect);
         let parameter_schema = info::schema_bytes(&parameter_schema(&description.parameters))?;
-        let handle = uuid::Uuid::new_v4().simple().to_string();
+        let handle = references::fresh();
         let principal = caller.principal.clone();
         let prepared = Prepared { principal, sql, description, bound: Mutex::default() };
         let owner = caller.principal.0.as_str();
@@ -154,7 +154,7 @@ fn full(full: Full) -> Error {
 
 /// `ClosePreparedStatement`. A handle that is unknown or has expired is closed already.
 pub fn close(shared: &Shared, request: &ActionClosePreparedStatementRequest) {
-    if let Ok(handle) = std::str::from_utf8(&request.prepared_statement_handle) {
+    if let Some(handle) = references::prepared(&request.prepared_statement_handle) {
         shared.prepared.remove(handle);
     }
 }
@@ -173,8 +173,7 @@ pub fn close_left_behind(shared: &Shared, body: &[u8]) -> bool {
 
 /// The statement with this handle.
 pub fn find(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<Arc<Prepared>> {
-    std::str::from_utf8(handle)
-        .ok()
+    references::prepared(handle)
         .and_then(|handle| shared.prepared.find(handle, Instant::now()))
         .filter(|prepared| prepared.principal == caller.principal)
         .ok_or_else(|| {

@@ -28,7 +28,7 @@ use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
 use super::ticket::Ticket as StatementTicket;
-use super::{auth, poll, prepared, schema, statement};
+use super::{auth, compute, poll, prepared, references, schema, statement};
 use crate::engine::{Engine, KeptSessions};
 use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, TIDY_INTERVAL_MAX, TIDY_INTERVAL_MIN};
 use crate::{Error, Result};
@@ -83,6 +83,26 @@ impl Shared {
             self.prepared.sweep(now, |_| false);
             self.polls.sweep(now, |poll| poll.runs());
         }
+    }
+
+    /// Lets the metrics show how much is kept for clients.
+    pub fn show(self: &Arc<Self>) {
+        type Kept = (&'static str, &'static str, fn(&Shared) -> usize);
+        let kept: [Kept; 4] = [
+            ("limn_sessions", "Sessions that are kept.", |shared| shared.sessions.len()),
+            ("limn_session_tokens", "Session tokens that are accepted.", |shared| shared.gate.session_tokens()),
+            ("limn_prepared_statements", "Prepared statements that are kept.", |shared| shared.prepared.len()),
+            ("limn_polled_statements", "Polled statements that are kept.", |shared| shared.polls.len()),
+        ];
+        for (name, help, count) in kept {
+            let shared = Arc::downgrade(self);
+            let count = move || shared.upgrade().map_or(0, |shared| count(&shared));
+            self.engine.queries().metrics().gauge(name, help, count);
+        }
+        let network = tokio::runtime::Handle::current();
+        self.engine.queries().metrics().gauge("limn_tasks", "Tasks that have not ended.", move || {
+            network.metrics().num_alive_tasks() + compute::tasks()
+        });
     }
 }
 
@@ -189,7 +209,7 @@ impl FlightService for Service {
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let (caller, request) = match poll::handle_of(request.get_ref()) {
+        let (caller, request) = match references::poll(request.get_ref()) {
             // What has begun is followed to its end, also by a server that drains.
             Some(_) => self.admit(request).await?,
             None => self.admit_new(request).await?,

@@ -15,7 +15,8 @@ use futures::{StreamExt, TryStreamExt};
 use tonic::Status;
 
 use super::execution;
-use super::parameters::{Binding, from_ipc, to_ipc};
+use super::ipc::{from_ipc, to_ipc};
+use super::parameters::Binding;
 use super::service::Shared;
 use super::session::Caller;
 use super::status::{answer, to_status};
@@ -297,6 +298,10 @@ async fn start_query(
     run: &mut Run,
     query: QueryTicket,
 ) -> Result<(SchemaRef, BatchStream)> {
+    // None is given out for an effect, whose ticket carries what it answered.
+    if shared.engine.changes(&query.sql) {
+        return Err(Error::input("the ticket is not one of this server: its statement would change something"));
+    }
     match shared.engine.work(&query.sql) {
         Work::Light => run.start(),
         Work::Query | Work::Effect => run.admit().await?,
