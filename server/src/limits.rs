@@ -220,6 +220,8 @@ pub const ENCODING_SAMPLE_ROWS_MIN: usize = 4 * 1024;
 pub const LOCK_ATTEMPTS_MAX: usize = 10;
 /// The time between two of them.
 pub const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// Characters of a name for which a nearest one is looked for, where it is unknown.
+pub const MISTYPED_CHARS_MAX: usize = 255;
 /// Bytes of the name of a schema, table or view.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Commit files of a table that are read at once.

@@ -372,7 +372,11 @@ impl FlightSqlService for Dispatch {
         command: Command,
         _: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        unsupported(format!("the command `{}` is not offered", command.type_url()))
+        match command.type_url() {
+            // A descriptor of a path, say.
+            "" => answer(Err(Error::input("the descriptor has no command"))),
+            other => unsupported(format!("the command `{other}` is not offered")),
+        }
     }
 
     async fn do_get_fallback(&self, _: Request<Ticket>, message: Any) -> Result<Response<FlightStream>, Status> {

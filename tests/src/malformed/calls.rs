@@ -33,6 +33,7 @@ pub enum Call {
     PutWithoutCommand,
     LyingRows,
     OversizedMessage,
+    LongWord,
     Forged,
     MalformedHeader,
     WrongFrame,
@@ -42,7 +43,7 @@ pub enum Call {
 }
 
 /// All kinds.
-pub const ALL: [Call; 20] = [
+pub const ALL: [Call; 21] = [
     Call::GarbageTicket,
     Call::CutTicket,
     Call::FlippedTicket,
@@ -57,6 +58,7 @@ pub const ALL: [Call; 20] = [
     Call::PutWithoutCommand,
     Call::LyingRows,
     Call::OversizedMessage,
+    Call::LongWord,
     Call::Forged,
     Call::MalformedHeader,
     Call::WrongFrame,
@@ -83,6 +85,7 @@ impl Call {
             Call::PutWithoutCommand => "a put without a command",
             Call::LyingRows => "rows that lie",
             Call::OversizedMessage => "an oversized message",
+            Call::LongWord => "a word of a megabyte",
             Call::Forged => "a forged or expired token",
             Call::MalformedHeader => "malformed credentials",
             Call::WrongFrame => "a wrong frame",
@@ -150,6 +153,7 @@ pub async fn make(
             raw.put(messages).await.map(drop)
         }
         Call::OversizedMessage => oversized(raw, choices).await,
+        Call::LongWord => raw.info(&statement(&"x".repeat(1 << 20))).await.map(drop),
         Call::Forged => {
             raw.headers = vec![("authorization", choices.one(&target.refused).clone())];
             anything(raw, choices).await

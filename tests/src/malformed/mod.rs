@@ -22,8 +22,8 @@ use crate::choices::Choices;
 use crate::raw::{Raw, statement};
 use crate::{Context, Outcome, TestServer};
 
-/// Bytes of a message that the server under test is told to accept.
-pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Bytes of a message that the server under test is told to accept: as few as it may be told.
+pub const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// How long an answer may take; a debug build under load is slow, and a hang takes for ever.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// Wrong answers that are kept as texts.
