@@ -8,6 +8,8 @@ use std::fmt;
 
 use datafusion::common::{DataFusionError, SchemaError};
 
+use crate::limits::MISTYPED_CHARS_MAX;
+
 /// What kind of failure this is. Matched exhaustively wherever it becomes a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -162,14 +164,24 @@ pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a s
 }
 
 /// The known name that a typing mistake most likely meant: by edit distance (Damerau), at most a third of its length and
-/// one, and never a name that has nothing in common.
+/// one, and never a name that has nothing in common. What is too long for a name is no typing mistake: measuring it
+/// would take as long as it is.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = name.chars().count();
+    if given > MISTYPED_CHARS_MAX {
+        return None;
+    }
     known
         .into_iter()
+        // The distance is the difference of the lengths at least.
+        .filter(|candidate| {
+            let length = candidate.chars().count();
+            length.abs_diff(given) <= length.max(3) / 3 + 1
+        })
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| {
             let length = candidate.chars().count();
-            *distance <= length.max(3) / 3 + 1 && *distance < length.max(name.chars().count())
+            *distance <= length.max(3) / 3 + 1 && *distance < length.max(given)
         })
         .min()
         .map(|(_, candidate)| candidate)
@@ -313,5 +325,30 @@ fn lower_first(text: &str) -> String {
             first.to_lowercase().chain(std::iter::once(second)).chain(chars).collect()
         }
         _ => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        let known = ["select", "insert", "at"];
+        for (name, expected) in [("selct", Some("select")), ("selectt", Some("select")), ("xx", None), ("zzzzzz", None)]
+        {
+            assert_eq!(nearest(name, known), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_megabyte_is_not_measured() {
+        // Each candidate would take seconds, and there are many.
+        let long = "x".repeat(1024 * 1024);
+        let known: Vec<String> = (0..3).map(|number| format!("{long}{number}")).collect();
+        let started = std::time::Instant::now();
+        let all = known.iter().map(String::as_str).chain(std::iter::repeat_n("select", 10_000));
+        assert_eq!(nearest(&long, all), None);
+        assert!(started.elapsed() < std::time::Duration::from_secs(10));
     }
 }

@@ -10,11 +10,12 @@
 //! - [`registry`]: experiments, runs, models, versions, aliases, as system tables
 //! - [`lake`]: catalog, Delta tables, commits, storage; the only place that knows deltalake
 //! - [`tls`]: certificates and handshakes of both listeners
-//! - [`config`], [`limits`], [`error`], [`telemetry`]
+//! - [`config`], [`limits`], [`error`], [`telemetry`], [`allocator`]
 //!
 //! Edges → engine → sql; engine → training → registry → lake. Nothing points back up; what a lower part needs from
 //! above is a trait that it owns.
 
+pub mod allocator;
 pub mod command;
 pub mod config;
 pub mod engine;

@@ -63,9 +63,19 @@ pub const SPILL_BYTES_MAX: u64 = 100 * 1024 * 1024 * 1024;
 pub const BOUND_ROWS_MAX: usize = 1_000_000;
 /// Bytes of a multi-row parameter binding.
 pub const BOUND_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of bound parameters that prepared statements keep for their next execution, on one server.
+pub const BOUND_BYTES_KEPT_MAX: usize = 1024 * 1024 * 1024;
 
 /// Stack of a worker thread, in bytes: planning recurses, and builds that are not optimised need several times more.
 pub const THREAD_STACK_BYTES: usize = 16 * 1024 * 1024;
+/// Arenas of the C library's allocator. Its own default, eight for each core, keeps many times what is in use.
+pub const ALLOCATOR_ARENAS_MAX: usize = 4;
+/// Bytes from which an allocation is a mapping of its own, which goes back to the system when it is freed.
+pub const ALLOCATOR_MAPPED_BYTES: usize = 4 * 1024 * 1024;
+/// Free bytes at the end of an arena from which they go back to the system.
+pub const ALLOCATOR_TRIMMED_BYTES: usize = 8 * 1024 * 1024;
+/// How often free memory in the middle of arenas goes back to the system.
+pub const ALLOCATOR_TRIM_INTERVAL: Duration = Duration::from_secs(15);
 /// Bound parameters of one statement.
 pub const PARAMETERS_MAX: usize = 10_000;
 /// Memory consumers that an out-of-memory error names.
@@ -88,6 +98,11 @@ pub const PREPARED_STATEMENTS_PER_PRINCIPAL_MAX: usize = 5_000;
 /// A prepared statement that nobody used for this long is forgotten.
 pub const PREPARED_STATEMENT_IDLE: Duration = Duration::from_secs(60 * 60);
 
+/// How often expired sessions and handles are looked for, at least.
+pub const TIDY_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// How often they are looked for at most, however short their time is.
+pub const TIDY_INTERVAL_MIN: Duration = Duration::from_millis(50);
+
 // --- wire ---------------------------------------------------------------------------------------------------------
 
 /// Bytes of one message that the Flight edge accepts (ADBC's bulk ingest sends 16 MiB).
@@ -102,6 +117,8 @@ pub const WIRE_HEADER_BYTES_MAX: u32 = 64 * 1024;
 pub const WIRE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(25);
 /// How long it waits for the answer.
 pub const WIRE_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection may take until its client has said the first words of HTTP/2.
+pub const WIRE_GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection that the server closes waits for the client to read the rest and close too.
 pub const WIRE_LINGER: Duration = Duration::from_secs(2);
 /// Batches that wait between the engine and a slow reader.
@@ -114,6 +131,11 @@ pub const WIRE_TICKET_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long statements that a drain cancelled may take to end.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Rows that one batch of a client may have, whatever few bytes it says them in.
+pub const WIRE_BATCH_ROWS_MAX: usize = 1 << 30;
+/// Bytes that a compressed batch of a client may have before its compression.
+pub const WIRE_UNCOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Rows of one table that the shell draws at once; a longer result comes in several.
 pub const SHELL_PAGE_ROWS: usize = 1_000;
@@ -155,6 +177,8 @@ pub const POLL_WAIT: Duration = Duration::from_millis(250);
 pub const COMMIT_ATTEMPTS_MAX: usize = 10;
 /// Commits between two checkpoints of a table.
 pub const CHECKPOINT_INTERVAL_COMMITS: u64 = 20;
+/// Commits of a system table that are kept before its last checkpoint; older ones are removed.
+pub const SYSTEM_LOG_COMMITS_KEPT: u64 = 20;
 /// Checkpoints that wait for the background task; beyond it they wait for a later commit.
 pub const CHECKPOINT_QUEUE_MAX: usize = 1024;
 /// Rows of a CSV file that type inference reads.
@@ -196,6 +220,8 @@ pub const ENCODING_SAMPLE_ROWS_MIN: usize = 4 * 1024;
 pub const LOCK_ATTEMPTS_MAX: usize = 10;
 /// The time between two of them.
 pub const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// Characters of a name for which a nearest one is looked for, where it is unknown.
+pub const MISTYPED_CHARS_MAX: usize = 255;
 /// Bytes of the name of a schema, table or view.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Commit files of a table that are read at once.

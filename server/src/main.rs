@@ -7,14 +7,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use limn_server::config::{Cli, Command};
 use limn_server::limits::THREAD_STACK_BYTES;
-use limn_server::{Error, Result, command, telemetry};
-
-/// Statements allocate on all threads and free on others; the system's allocator keeps what was freed in an arena of
-/// each thread, so that a server grows, and takes locks and long ways where this one has a list for each size.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use limn_server::{Error, Result, allocator, command, telemetry};
 
 fn main() -> ExitCode {
+    allocator::set_up();
     // Two TLS providers are linked in, and rustls panics at its first use unless one is the process's default.
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     match start(Cli::parse()) {

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -83,9 +83,31 @@ struct Counters {
     lost: AtomicU64,
     rows_sent: AtomicU64,
     bytes_sent: AtomicU64,
+    gauges: Mutex<Vec<Gauge>>,
+}
+
+/// A number that some part of the server knows at any time.
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    value: Box<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl std::fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 impl Metrics {
+    /// Shows a number that is asked for whenever somebody looks. What `value` holds lives as long as the metrics, so it
+    /// holds others weakly. A name that is there already gets the new value.
+    pub fn gauge(&self, name: &'static str, help: &'static str, value: impl Fn() -> usize + Send + Sync + 'static) {
+        let mut gauges = self.counters.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        gauges.retain(|gauge| gauge.name != name);
+        gauges.push(Gauge { name, help, value: Box::new(value) });
+    }
+
     /// Counts a statement as running until the answer is dropped.
     #[must_use]
     pub fn running(&self) -> Running {
@@ -180,6 +202,10 @@ impl Metrics {
             head(&mut text, name, kind, help);
             let _ = writeln!(text, "{name} {value}");
         }
+        for gauge in self.counters.gauges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            head(&mut text, gauge.name, "gauge", gauge.help);
+            let _ = writeln!(text, "{} {}", gauge.name, (gauge.value)());
+        }
         text
     }
 }
@@ -239,6 +265,19 @@ mod tests {
         }
         drop(second);
         assert_eq!(metrics.running_now(), 0);
+    }
+
+    #[test]
+    fn a_gauge_shows_what_is_so_when_it_is_looked_at() {
+        let metrics = Metrics::default();
+        let number = Arc::new(AtomicU64::new(3));
+        let shown = Arc::clone(&number);
+        metrics.gauge("limn_things", "Things.", || 1);
+        metrics.gauge("limn_things", "Things.", move || shown.load(Ordering::Relaxed) as usize);
+        assert!(metrics.to_prometheus().ends_with("# TYPE limn_things gauge\nlimn_things 3\n"));
+        number.store(4, Ordering::Relaxed);
+        let text = metrics.to_prometheus();
+        assert_eq!(text.lines().filter(|line| line.starts_with("limn_things")).collect::<Vec<_>>(), ["limn_things 4"]);
     }
 
     #[test]

@@ -100,9 +100,19 @@ impl Error {
     }
 }
 
+/// Characters of a name for which a nearest one is looked for: measuring takes as long as it is.
+const MISTYPED_CHARS_MAX: usize = 255;
+
 /// The known name that a typing mistake most likely meant: an edit distance of at most a third of its length.
 fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let measured = known.into_iter().map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
+    let given = name.chars().count();
+    // The distance is the difference of the lengths at least.
+    let may_be = |candidate: &&str| {
+        let length = candidate.chars().count();
+        given <= MISTYPED_CHARS_MAX && length.abs_diff(given) <= length.max(3) / 3 + 1
+    };
+    let measured =
+        known.into_iter().filter(may_be).map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
     let near = measured.filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3 + 1);
     near.min().map(|(_, candidate)| candidate)
 }

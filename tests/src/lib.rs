@@ -10,16 +10,19 @@
 //! - [`cells`]: how a value reads in an SQL test file; [`slt`]: those files, run in process and over the wire
 //! - [`terminal`]: a program in a pseudo-terminal
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
-//! - [`soak`]: many connections with a mix of work for a while
+//! - [`soak`]: many connections with a mix of work for a while; [`malformed`]: calls that no client makes;
+//!   [`choices`]: what both pick from a seed
 //! - [`tidy`]: the style gate
 //! - [`crash_disk`]: a disk that loses what was not synced
 //! - [`paths`]: where things lie
 
 pub mod bare;
 pub mod cells;
+pub mod choices;
 pub mod crash_disk;
 pub mod engine;
 mod failure;
+pub mod malformed;
 pub mod maven;
 pub mod paths;
 pub mod python;

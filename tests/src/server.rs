@@ -168,6 +168,17 @@ impl TestServer {
         Ok(kib * 1024)
     }
 
+    /// The part of it that the server allocated, in bytes: pages of files, its own binary's among them, are not in it.
+    pub fn allocated_bytes(&self) -> Outcome<u64> {
+        let kib: u64 = self.process_status("RssAnon:")?.trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// The files and connections that the server has open.
+    pub fn open_files(&self) -> Outcome<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
     /// The server's threads.
     pub fn threads(&self) -> Outcome<usize> {
         Ok(self.process_status("Threads:")?.parse()?)
@@ -209,6 +220,21 @@ impl TestServer {
             }
             if Instant::now() > deadline {
                 return Err(fail(format!("expected `{name}` to become {wanted}, found {found}")));
+            }
+            std::thread::park_timeout(POLL_INTERVAL);
+        }
+    }
+
+    /// Waits until a metric is no more than that.
+    pub fn until_at_most(&self, name: &str, most: i64) -> Outcome {
+        let deadline = Instant::now() + EXIT_DEADLINE;
+        loop {
+            let found = self.metric(name)?;
+            if found <= most {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(fail(format!("expected `{name}` to become {most} at most, found {found}")));
             }
             std::thread::park_timeout(POLL_INTERVAL);
         }

@@ -282,6 +282,18 @@ async fn python_clients_say_who_they_are() -> Outcome {
 }
 
 #[tokio::test]
+async fn the_jdbc_driver_says_who_it_is() -> Outcome {
+    let java = limn_tests::paths::tests().join("clients/java");
+    let Some(driver) = limn_tests::maven::java(&java.join("driver-18.3"))? else { return Ok(()) };
+    let server = TestServer::start()?;
+    let bare = Bare::connect(server.flight_addr()).await?;
+    bare.clone().update("CREATE USER ada PASSWORD 'correct:horse'").await?;
+    let rows = bare.authorized(ADA).sql("CREATE TOKEN FOR ada").await?;
+    let url = format!("jdbc:arrow-flight-sql://{}?useEncryption=false", server.flight_addr());
+    driver.compile(&java.join("jdbc"))?.run("Users", &[], [url.as_str(), rows[0][2].as_str()]).map(drop)
+}
+
+#[tokio::test]
 async fn no_secret_is_logged_or_stored() -> Outcome {
     let options = limn_tests::server::ServerOptions {
         environment: vec![("LIMN_LOG".into(), "trace".into())],

@@ -3,9 +3,13 @@
 //! Each test is a trap that some client falls into where a server does the obvious thing.
 
 use arrow::array::AsArray;
-use arrow::datatypes::{Schema, UInt32Type};
+use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UnionMode};
 use arrow_flight::IpcMessage;
-use arrow_flight::sql::{CommandGetDbSchemas, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo};
+use arrow_flight::sql::{
+    CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    ProstMessageExt,
+};
 use limn_tests::raw::{Raw, schema_of};
 use limn_tests::{Context, Outcome, TestServer};
 use prost::bytes::Bytes;
@@ -90,5 +94,101 @@ async fn schemas_and_types_are_listed() -> Outcome {
     }
     let info = raw.info(&CommandGetXdbcTypeInfo::default()).await?;
     assert_eq!(raw.batch(&info).await?.num_columns(), 19);
+    Ok(())
+}
+
+/// A schema as FlightSql.proto writes it: `name type`, with `!` where it is never NULL.
+fn written(schema: &Schema) -> Vec<String> {
+    let written = |field: &Field| {
+        let kind = match field.data_type() {
+            DataType::Utf8 => "utf8".to_string(),
+            DataType::Int32 => "int32".to_string(),
+            DataType::UInt8 => "uint8".to_string(),
+            DataType::UInt32 => "uint32".to_string(),
+            DataType::Binary => "bytes".to_string(),
+            DataType::Union(_, UnionMode::Dense) => "dense_union".to_string(),
+            other => format!("{other:?}"),
+        };
+        format!("{} {kind}{}", field.name(), if field.is_nullable() { "" } else { "!" })
+    };
+    schema.fields().iter().map(|field| written(field)).collect()
+}
+
+const FOREIGN_KEYS: &str = "pk_catalog_name utf8, pk_db_schema_name utf8, pk_table_name utf8!, pk_column_name utf8!, \
+    fk_catalog_name utf8, fk_db_schema_name utf8, fk_table_name utf8!, fk_column_name utf8!, key_sequence int32!, \
+    fk_key_name utf8, pk_key_name utf8, update_rule uint8!, delete_rule uint8!";
+
+async fn answers(raw: &mut Raw, command: &impl ProstMessageExt, expected: &str) -> Outcome {
+    let expected: Vec<&str> = expected.split(", ").collect();
+    let info = raw.info(command).await?;
+    let (sent, batches) = raw.batches(&info).await?;
+    assert_eq!(written(&schema_of(&info)?), expected, "GetFlightInfo");
+    assert_eq!(written(&sent), expected, "DoGet");
+    assert_eq!(written(&raw.schema(command).await?), expected, "GetSchema");
+    assert_eq!((info.endpoint.len(), info.endpoint[0].location.len()), (1, 0));
+    assert!(batches.len() <= 1, "clients that read one batch would miss the rest");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_command_answers_with_the_columns_of_the_protocol() -> Outcome {
+    let server = TestServer::start()?;
+    let mut raw = Raw::with_table(&server).await?;
+    let tables = "catalog_name utf8, db_schema_name utf8, table_name utf8!, table_type utf8!";
+    let with_schema = CommandGetTables { include_schema: true, ..Default::default() };
+    answers(&mut raw, &CommandGetCatalogs {}, "catalog_name utf8!").await?;
+    answers(&mut raw, &CommandGetDbSchemas::default(), "catalog_name utf8, db_schema_name utf8!").await?;
+    answers(&mut raw, &CommandGetTables::default(), tables).await?;
+    answers(&mut raw, &with_schema, &format!("{tables}, table_schema bytes!")).await?;
+    answers(&mut raw, &CommandGetTableTypes {}, "table_type utf8!").await?;
+    answers(&mut raw, &CommandGetSqlInfo::default(), "info_name uint32!, value dense_union!").await?;
+    let table = || "t".to_string();
+    let keys = CommandGetPrimaryKeys { table: table(), ..Default::default() };
+    let primary = "catalog_name utf8, db_schema_name utf8, table_name utf8!, column_name utf8!, key_name utf8, \
+        key_sequence int32!";
+    answers(&mut raw, &keys, primary).await?;
+    answers(&mut raw, &CommandGetExportedKeys { table: table(), ..Default::default() }, FOREIGN_KEYS).await?;
+    answers(&mut raw, &CommandGetImportedKeys { table: table(), ..Default::default() }, FOREIGN_KEYS).await?;
+    let both = CommandGetCrossReference { pk_table: table(), fk_table: table(), ..Default::default() };
+    answers(&mut raw, &both, FOREIGN_KEYS).await
+}
+
+#[tokio::test]
+async fn what_is_broken_hides_nothing_else() -> Outcome {
+    let mut server = TestServer::start()?;
+    let mut raw = Raw::connect(&server).await?;
+    for sql in [
+        "CREATE TABLE broken AS SELECT 1 AS a",
+        "CREATE TABLE gone (a BIGINT)",
+        "CREATE VIEW broken_view AS SELECT a FROM gone",
+        "DROP TABLE gone",
+    ] {
+        raw.update(sql).await.context(sql)?;
+    }
+    drop(raw);
+    server = tokio::task::spawn_blocking(move || -> Outcome<TestServer> {
+        server.terminate()?;
+        // The only table loses its log.
+        for table in std::fs::read_dir(server.data_dir().join("tables"))? {
+            std::fs::remove_dir_all(table?.path().join("_delta_log"))?;
+        }
+        server.restart()?;
+        Ok(server)
+    })
+    .await??;
+    let mut raw = Raw::connect(&server).await?;
+    raw.update("CREATE TABLE whole AS SELECT 1 AS a").await?;
+    assert!(raw.query("SELECT * FROM broken").await.is_err() && raw.query("SELECT * FROM broken_view").await.is_err());
+    let command =
+        CommandGetTables { db_schema_filter_pattern: Some("main".into()), include_schema: true, ..Default::default() };
+    let info = raw.info(&command).await?;
+    let batch = raw.batch(&info).await?;
+    let mut found = Vec::new();
+    for (name, bytes) in batch.column(2).as_string::<i32>().iter().zip(batch.column(4).as_binary::<i32>().iter()) {
+        let schema = Schema::try_from(IpcMessage(Bytes::copy_from_slice(bytes.context("no schema")?)))?;
+        found.push((name.unwrap_or_default().to_string(), schema.fields().len()));
+    }
+    let expected = [("broken", 0), ("broken_view", 0), ("whole", 1)];
+    assert_eq!(found, expected.map(|(name, columns)| (name.to_string(), columns)));
     Ok(())
 }

@@ -8,7 +8,7 @@ use arrow_flight::sql::CommandGetCatalogs;
 use arrow_flight::sql::CommandPreparedStatementQuery;
 use arrow_flight::{CancelFlightInfoRequest, FlightDescriptor, PollInfo};
 use limn_tests::raw::{Raw, descriptor, drained, schema_of, statement, until_running};
-use limn_tests::{Context, Outcome, TestServer};
+use limn_tests::{Context, Outcome, TestServer, ensure};
 use prost::Message;
 use tonic::Code;
 
@@ -103,7 +103,6 @@ async fn a_training_is_polled_to_its_row() -> Outcome {
     let sql = "TRAIN MODEL tree USING decision_tree TARGET y SPLIT NONE AS SELECT x, z, y FROM m";
     let mut told = polled(&mut raw, sql).await?;
     while let Some(next) = told.flight_descriptor.take() {
-        assert!(told.progress.is_none_or(|done| (0.0..=1.0).contains(&done)), "{:?}", told.progress);
         told = raw.poll(next).await?;
     }
     let info = told.info.context("no info")?;
@@ -111,6 +110,57 @@ async fn a_training_is_polled_to_its_row() -> Outcome {
     assert_eq!((row.num_rows(), row.schema().field(0).name().as_str()), (1, "model"));
     assert_eq!(raw.number("SELECT count(*) FROM system.model_versions").await?, 1);
     Ok(())
+}
+
+/// Polls until the progress has grown twice; it never shrinks, and is never the end before the end.
+async fn grows(raw: &mut Raw, sql: &str) -> Outcome {
+    let mut told = polled(raw, sql).await?;
+    let mut seen: Vec<f64> = Vec::new();
+    while seen.len() < 3 {
+        let next = told.flight_descriptor.take().context(format!("it ended before it had grown: {seen:?}"))?;
+        let last = seen.last().copied().unwrap_or(0.0);
+        if let Some(done) = told.progress {
+            assert!((last..1.0).contains(&done), "{done} after {seen:?}");
+            if done > last {
+                seen.push(done);
+            }
+        }
+        told = raw.poll(next).await?;
+    }
+    match raw.action("CancelFlightInfo", CancelFlightInfoRequest { info: told.info }.encode_to_vec()).await {
+        Ok(_) => Ok(()),
+        Err(status) => ensure(status.code() == Code::NotFound, || format!("{status}, where it may have ended")),
+    }
+}
+
+#[tokio::test]
+async fn the_progress_of_a_long_effect_moves() -> Outcome {
+    let server = TestServer::start()?;
+    let mut raw = Raw::with_table(&server).await?;
+    // Tables know how many rows they have, so that the plan knows how many there will be: 10 billion.
+    raw.update("CREATE TABLE many AS SELECT value AS a FROM range(0, 100000)").await?;
+    for sql in [
+        "INSERT INTO t SELECT x.a FROM many AS x CROSS JOIN many AS y",
+        "CREATE TABLE u AS SELECT x.a FROM many AS x CROSS JOIN many AS y",
+    ] {
+        grows(&mut raw, sql).await.context(sql)?;
+        until_running(&server, 0).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_progress_of_a_training_moves() -> Outcome {
+    let server = TestServer::start()?;
+    let mut raw = Raw::connect(&server).await?;
+    let columns: Vec<String> = (1..=20).map(|n| format!("sin(value * {n}.1) AS x{n}")).collect();
+    raw.update(&format!(
+        "CREATE TABLE m AS SELECT {}, value % 7 + sin(value) AS y FROM range(0, 300000)",
+        columns.join(", ")
+    ))
+    .await?;
+    grows(&mut raw, "TRAIN MODEL tree USING decision_tree TARGET y SPLIT NONE AS SELECT * FROM m").await?;
+    until_running(&server, 0).await
 }
 
 #[tokio::test]

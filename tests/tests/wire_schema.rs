@@ -14,6 +14,7 @@ fn is_forbidden(data_type: &DataType) -> bool {
     match data_type {
         T::Utf8View | T::BinaryView | T::ListView(_) | T::LargeListView(_) | T::Float16 => true,
         T::Dictionary(..) | T::RunEndEncoded(..) | T::Decimal32(..) | T::Decimal64(..) => true,
+        T::LargeUtf8 | T::LargeBinary => true,
         T::List(field) | T::LargeList(field) | T::FixedSizeList(field, _) | T::Map(field, _) => forbidden_in(field),
         T::Struct(fields) => fields.iter().any(|field| forbidden_in(field)),
         T::Union(fields, _) => fields.iter().any(|(_, field)| forbidden_in(field)),
@@ -126,6 +127,11 @@ async fn unions_and_casts_agree() -> Outcome {
         "SELECT arrow_cast(1.5, 'Float16'), arrow_cast(X'01', 'BinaryView'), arrow_cast(1.5, 'Decimal64(9, 2)')",
         "SELECT arrow_cast(1.5, 'Decimal32(4, 1)'), arrow_cast('x', 'LargeUtf8'), arrow_cast(1, 'Decimal256(50, 2)')",
         "SELECT arrow_cast(['a'], 'List(Utf8View)'), arrow_cast([1], 'LargeList(Int64)')",
+        "SELECT arrow_cast(X'01', 'LargeBinary'), arrow_cast(['a'], 'LargeList(LargeUtf8)')",
+        "SELECT tz AT TIME ZONE 'Australia/Melbourne' AS a, ts AT TIME ZONE '+10' AS b, tz AT TIME ZONE '-0930' FROM t",
+        "SELECT a FROM t UNION ALL SELECT a FROM none UNION ALL SELECT NULL UNION ALL SELECT 2.5",
+        "SELECT s FROM t UNION SELECT CAST(a AS TEXT) FROM none ORDER BY s",
+        "SELECT * FROM (SELECT a, s FROM t UNION ALL SELECT a, s FROM v) AS both WHERE false",
     ])
     .await
 }
@@ -229,6 +235,14 @@ async fn no_column_is_a_schema_too() -> Outcome {
         let (sent, batches) = raw.batches(&info).await.context(sql)?;
         assert_eq!((told.fields().len(), schema_of(&info)?.fields().len(), sent.fields().len()), (0, 0, 0), "{sql}");
         assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0, "{sql}");
+    }
+    for (sql, rows) in [("SELECT FROM t", 2), ("SELECT FROM none", 0), ("SELECT FROM t WHERE a = 1", 1)] {
+        let prepared = raw.prepare(sql).await.context(sql)?;
+        assert_eq!(Schema::try_from(IpcMessage(prepared.dataset_schema))?.fields().len(), 0, "{sql}");
+        let info = raw.info(&statement(sql)).await.context(sql)?;
+        let (sent, batches) = raw.batches(&info).await.context(sql)?;
+        assert_eq!((schema_of(&info)?.fields().len(), sent.fields().len()), (0, 0), "{sql}");
+        assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), rows, "{sql}");
     }
     Ok(())
 }

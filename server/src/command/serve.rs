@@ -19,10 +19,10 @@ use crate::engine::{Engine, EngineOptions, LocalSecret};
 use crate::flight::Entrance;
 use crate::http::HttpState;
 use crate::lake::disk::LocalDisk;
-use crate::limits::STOP_TIMEOUT;
+use crate::limits::{ALLOCATOR_TRIM_INTERVAL, STOP_TIMEOUT};
 use crate::telemetry::Metrics;
 use crate::tls::Tls;
-use crate::{Error, Result, flight, http};
+use crate::{Error, Result, allocator, flight, http};
 
 /// A running server.
 pub struct Server {
@@ -80,6 +80,7 @@ impl Server {
         if let Some(tls) = &tls {
             tokio::spawn(Arc::clone(tls).watch(closing.clone()));
         }
+        tokio::spawn(allocator::keep_trimming(ALLOCATOR_TRIM_INTERVAL, closing.clone()));
         let flight = flight::serve(entrance, engine.clone(), draining.clone(), closing.clone());
         let state = HttpState { metrics, draining: draining.clone() };
         let http = http::serve(http_listener, tls.clone(), state, closing_http.clone());

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::memory::MemoryUse;
 use super::session::Session;
 use super::settings::STATEMENT_TIMEOUT;
+use crate::lake::types::WireTypes;
 use crate::limits::duration;
 pub use crate::training::Progress;
 use crate::{Error, Result};
@@ -110,6 +111,8 @@ pub struct StatementContext {
     pub memory: Arc<MemoryUse>,
     /// How far it is, where it says so.
     pub progress: Progress,
+    /// The types that its client reads.
+    pub wire_types: WireTypes,
 }
 
 impl StatementContext {
@@ -117,6 +120,7 @@ impl StatementContext {
     pub fn new(principal: Principal, session: Arc<Session>) -> Self {
         StatementContext {
             principal,
+            wire_types: session.wire_types(),
             session,
             query_id: uuid::Uuid::new_v4().simple().to_string(),
             deadline: None,

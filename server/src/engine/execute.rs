@@ -12,7 +12,7 @@ use datafusion::scalar::ScalarValue;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::Scope;
-use super::context::StatementContext;
+use super::context::{Progress, StatementContext};
 use super::open::Inner;
 use super::plan::{self, Planned};
 use super::{
@@ -26,11 +26,11 @@ use crate::{Error, Result};
 pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &str) -> Result<Description> {
     let scope = Scope::new(inner, ctx);
     match parse(sql)? {
-        Statement::Query(query) => describe_query(plan::query(scope, *query).await?),
-        Statement::Explain(statement) => describe_query(plan::statement(scope, *statement).await?),
+        Statement::Query(query) => describe_query(ctx, plan::query(scope, *query).await?),
+        Statement::Explain(statement) => describe_query(ctx, plan::statement(scope, *statement).await?),
         Statement::Show(show) => {
             let batch = show::answer(&scope, &show).await?;
-            Ok(Description { kind: Kind::Query, schema: output::wire(&batch.schema()), parameters: Vec::new() })
+            Ok(Description { kind: Kind::Query, schema: output::wire(ctx, &batch.schema()), parameters: Vec::new() })
         }
         Statement::Insert(insert) => {
             let planned = insert::planned(scope, *insert).await?;
@@ -71,6 +71,14 @@ pub(super) fn work(sql: &str) -> Work {
     }
 }
 
+/// Whether running `sql` may change anything. It is parsed, no more; what cannot be parsed changes nothing.
+pub(super) fn changes(sql: &str) -> bool {
+    match parse(sql) {
+        Ok(Statement::Query(_) | Statement::Explain(_) | Statement::Show(_)) | Err(_) => false,
+        Ok(_) => true,
+    }
+}
+
 fn effect(kind: Kind, schema: SchemaRef, planned: Option<&Planned>) -> Result<Description> {
     let parameters = match planned {
         Some(planned) => plan::parameters(&planned.plan)?,
@@ -79,10 +87,10 @@ fn effect(kind: Kind, schema: SchemaRef, planned: Option<&Planned>) -> Result<De
     Ok(Description { kind, schema, parameters })
 }
 
-fn describe_query(planned: Planned) -> Result<Description> {
+fn describe_query(ctx: &StatementContext, planned: Planned) -> Result<Description> {
     let parameters = plan::parameters(&planned.plan)?;
     let plan = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
-    Ok(Description { kind: Kind::Query, schema: output::wire(&planned.columns(&plan)), parameters })
+    Ok(Description { kind: Kind::Query, schema: output::wire(ctx, &planned.columns(&plan)), parameters })
 }
 
 /// Runs one statement.
@@ -103,7 +111,7 @@ pub(super) async fn execute(
         Statement::Show(show) => {
             no_parameters(parameters)?;
             let batch = show::answer(&scope, &show).await?;
-            let schema = output::wire(&batch.schema());
+            let schema = output::wire(ctx, &batch.schema());
             Ok(output::finished(crate::lake::types::wire_batch(&batch, &schema)?, None))
         }
         _ => Err(Error::internal("an effect took the way of a query")),
@@ -113,7 +121,7 @@ pub(super) async fn execute(
 async fn run_query(ctx: &StatementContext, planned: Planned, parameters: &[ScalarValue]) -> Result<Answer> {
     let state = &planned.state;
     let plan = state.optimize(&plan::bound(state, planned.plan.clone(), parameters)?)?;
-    let schema = output::wire(&planned.columns(&plan));
+    let schema = output::wire(ctx, &planned.columns(&plan));
     let physical = state.query_planner().create_physical_plan(&plan, state).await?;
     let rows = execute_stream(physical, planned.task())?;
     Ok(output::stream(ctx, schema, rows))
@@ -248,6 +256,13 @@ pub(super) fn notes(ctx: &StatementContext) -> crate::lake::CommitNotes {
             .into_iter()
             .map(|(key, value)| (key.to_string(), value.clone()))
             .collect(),
+        onlooker: Some(Arc::new(ctx.progress.clone())),
         ..Default::default()
+    }
+}
+
+impl crate::lake::Onlooker for Progress {
+    fn done(&self, share: f64) {
+        self.is(share);
     }
 }

@@ -70,8 +70,9 @@ pub use queries::{Queries, Run};
 pub use context::{Principal, Progress, Snapshots, StatementContext};
 pub use ingest::{IfExists, IfMissing, IngestRequest};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};
+pub use settings::{WIRE_TYPES, wire_types};
 
-pub use crate::lake::types::{parameter_type, sql_name};
+pub use crate::lake::types::{WireTypes, parameter_type, sql_name};
 pub use crate::lake::{DataDirectory, Holder};
 pub use crate::registry::users::{LocalSecret, Proof, Users, read_local_secret};
 pub use crate::sql::placeholder::number_placeholders;
@@ -207,6 +208,11 @@ impl Engine {
     /// What running `sql` takes. It is parsed, no more.
     pub fn work(&self, sql: &str) -> Work {
         execute::work(sql)
+    }
+
+    /// Whether running `sql` may change anything. It is parsed, no more.
+    pub fn changes(&self, sql: &str) -> bool {
+        execute::changes(sql)
     }
 
     /// What runs, waits and ran. An edge begins a run here for each statement.

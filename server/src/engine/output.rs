@@ -1,7 +1,8 @@
 //! What leaves the engine: one schema per statement, and a stream of batches in exactly that schema.
 //!
-//! The schema is computed once from the optimised plan, all columns nullable, without view or dictionary types, so that
-//! what a client was told before equals every batch that it gets. It knows nothing of messages.
+//! The schema is computed once from the optimised plan, all columns nullable, without view or dictionary types unless
+//! the client asked for them, so that what it was told before equals every batch that it gets. It knows nothing of
+//! messages.
 
 use std::sync::Arc;
 
@@ -12,13 +13,13 @@ use futures::StreamExt;
 
 use super::context::StatementContext;
 use super::{Answer, BatchStream};
-use crate::lake::types::{wire_batch, wire_schema};
+use crate::lake::types::wire_batch;
 use crate::{Error, Result};
 
-/// The wire schema of an engine schema.
-pub(super) fn wire(schema: &Schema) -> SchemaRef {
-    let fields: Vec<Field> =
-        wire_schema(schema).fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();
+/// The wire schema of an engine schema, for the client of this statement.
+pub(super) fn wire(ctx: &StatementContext, schema: &Schema) -> SchemaRef {
+    let sent = ctx.wire_types.schema(schema);
+    let fields: Vec<Field> = sent.fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();
     Arc::new(Schema::new(fields))
 }
 

@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{DateTime, Utc};
 
 use super::context::Principal;
+use super::settings::WIRE_TYPES;
 use super::temporaries::Temporaries;
+use crate::lake::types::WireTypes;
 
 /// The catalog that Limn serves.
 pub const CATALOG: &str = "lake";
@@ -94,6 +96,11 @@ impl Session {
     /// A setting's value.
     pub fn setting(&self, name: &str) -> Option<String> {
         self.read().settings.get(name).cloned()
+    }
+
+    /// The types that its client wants to be sent.
+    pub fn wire_types(&self) -> WireTypes {
+        self.setting(WIRE_TYPES).and_then(|text| WireTypes::parse(&text)).unwrap_or_default()
     }
 
     /// All settings that differ from their defaults.

@@ -6,15 +6,23 @@ use super::context::StatementContext;
 use super::open::Inner;
 use super::{Answer, output, schema_names};
 use crate::error::unknown;
+use crate::lake::types::WireTypes;
 use crate::limits::duration;
 use crate::{Error, Result};
 
 /// The settings and what they default to.
-pub(super) const SETTINGS: &[(&str, &str)] =
-    &[("schema", super::DEFAULT_SCHEMA), (STATEMENT_TIMEOUT, "the server's"), ("timezone", "UTC")];
+pub(super) const SETTINGS: &[(&str, &str)] = &[
+    ("schema", super::DEFAULT_SCHEMA),
+    (STATEMENT_TIMEOUT, "the server's"),
+    ("timezone", "UTC"),
+    (WIRE_TYPES, "plain"),
+];
 
 /// How long a statement of the session may run: a duration, or milliseconds; 0 is any time.
 pub(super) const STATEMENT_TIMEOUT: &str = "statement_timeout";
+
+/// The Arrow types in which the session's results are sent: `plain` or `native`.
+pub const WIRE_TYPES: &str = "wire_types";
 
 /// Makes a schema current.
 pub(super) fn use_schema(inner: &Inner, ctx: &StatementContext, schema: &str) -> Result<Answer> {
@@ -50,9 +58,19 @@ pub(super) fn set(ctx: &StatementContext, name: &str, value: Option<String>) -> 
                     .with_hint("write it like '500ms', '30s' or '5min'; a number alone counts milliseconds"));
             }
         },
+        (WIRE_TYPES, None) => ctx.session.set(WIRE_TYPES, None),
+        (WIRE_TYPES, Some(text)) => ctx.session.set(WIRE_TYPES, Some(wire_types(text)?.name().into())),
         _ => return Err(unknown("setting", name, SETTINGS.iter().map(|(name, _)| *name))),
     }
     output::done()
+}
+
+/// The types that a client asks for by name.
+pub fn wire_types(text: &str) -> Result<WireTypes> {
+    WireTypes::parse(text).ok_or_else(|| {
+        Error::input(format!("expected `plain` or `native` for `{WIRE_TYPES}`, found `{text}`"))
+            .with_hint("plain types are read by every driver; native ones have views, dictionaries and nanoseconds")
+    })
 }
 
 /// The value of a setting in this session.
@@ -64,6 +82,7 @@ pub(super) fn value(inner: &Inner, ctx: &StatementContext, name: &str) -> Result
             .unwrap_or_else(|| format!("{}ms", inner.limits.statement_timeout.as_millis()))),
         "schema" => Ok(ctx.session.schema()),
         "timezone" => Ok("UTC".into()),
+        WIRE_TYPES => Ok(ctx.session.wire_types().name().into()),
         _ => Err(unknown("setting", name, SETTINGS.iter().map(|(name, _)| *name))),
     }
 }

@@ -25,7 +25,7 @@ use crate::{Error, Result};
 
 /// The columns of the one row that `TRAIN MODEL` answers.
 pub(super) fn result_schema() -> SchemaRef {
-    output::wire(&training::result_schema())
+    wire_schema(&training::result_schema())
 }
 
 /// The plan of the training query, checked against what the statement asks for.

@@ -9,7 +9,7 @@ use arrow_flight::sql::{ActionCancelQueryRequest, ActionCancelQueryResult};
 use arrow_flight::{CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo};
 use prost::Message;
 
-use super::poll;
+use super::references;
 use super::service::Shared;
 use super::ticket::Ticket;
 use crate::engine::queries::Cancelled;
@@ -36,7 +36,7 @@ fn status_of(shared: &Shared, by: &Principal, info: &FlightInfo) -> Result<Cance
     for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
         ids.extend(Ticket::of_statement(ticket)?.map(|ticket| ticket.query_id().to_string()));
     }
-    let polled = info.flight_descriptor.as_ref().and_then(poll::handle_of);
+    let polled = info.flight_descriptor.as_ref().and_then(references::poll);
     if let Some(poll) = polled.and_then(|handle| shared.polls.find(&handle, Instant::now())) {
         ids.push(poll.query_id().to_string());
     }

@@ -23,6 +23,11 @@ pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
     }
 }
 
+/// Tasks that have not ended.
+pub fn tasks() -> usize {
+    THREADS.get().and_then(Option::as_ref).map_or(0, |threads| threads.metrics().num_alive_tasks())
+}
+
 fn threads() -> Option<Runtime> {
     let built = Builder::new_multi_thread()
         .enable_all()

@@ -13,7 +13,8 @@ use arrow_flight::error::FlightError;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tonic::{Code, Status};
 
-use crate::{Error, Result};
+use super::ipc;
+use crate::{Class, Error, Result};
 
 /// Batches as they come.
 pub struct Incoming {
@@ -27,7 +28,14 @@ impl Incoming {
     pub fn new(messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static, what: &'static str) -> Self {
         // A first message that only has a descriptor carries no schema, which the decoder would trip over.
         let with_content = messages.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
-        let decoded = FlightRecordBatchStream::new_from_flight_data(with_content.map_err(FlightError::from));
+        let checked = with_content.map_err(FlightError::from).map(|data| {
+            let data = data?;
+            match ipc::check(&data.data_header, &data.data_body) {
+                Ok(()) => Ok(data),
+                Err(error) => Err(FlightError::ExternalError(Box::new(error))),
+            }
+        });
+        let decoded = FlightRecordBatchStream::new_from_flight_data(checked);
         Incoming { decoded, what }
     }
 
@@ -53,7 +61,17 @@ fn unreadable(what: &str, error: FlightError) -> Error {
                 .with_hint("send fewer rows at a time; the limit is `max_message_bytes`")
         }
         FlightError::Tonic(status) => Error::input(format!("{what} ended early: {}", status.message())),
-        FlightError::Arrow(error) => Error::from(error).context(format!("{what} cannot be read")),
+        FlightError::Arrow(error) => match Error::from(error) {
+            // Nothing was read but what the client sent.
+            error if error.class() == Class::Internal => {
+                Error::input(format!("{what} cannot be read: {}", error.message()))
+            }
+            error => error.context(format!("{what} cannot be read")),
+        },
+        FlightError::ExternalError(error) => match error.downcast::<Error>() {
+            Ok(own) => own.context(format!("{what} cannot be read")),
+            Err(other) => Error::input(format!("{what} cannot be read: {other}")),
+        },
         other => Error::input(format!("{what} cannot be read: {other}")),
     }
 }
@@ -66,7 +84,6 @@ mod tests {
     use arrow_flight::encode::FlightDataEncoderBuilder;
 
     use super::*;
-    use crate::Class;
 
     async fn messages() -> Vec<FlightData> {
         let words: ArrayRef = Arc::new(StringArray::from(vec!["one", "two", "three"]));

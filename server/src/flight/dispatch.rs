@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::parameters::Binding;
 use super::service::Shared;
 use super::session::Caller;
-use super::statement::Asked;
+use super::statement::{Asked, NO_TRANSACTIONS, outside_transactions};
 use super::status::answer;
 use super::stream::{self, FlightStream};
 use super::{
@@ -67,7 +67,6 @@ fn metadata_stream(batch: Result<RecordBatch>) -> Result<Response<FlightStream>,
     Ok(Response::new(stream::finished(batch.schema(), vec![batch])))
 }
 
-const NO_TRANSACTIONS: &str = "transactions are not offered: each statement commits by itself";
 /// Why plans are refused.
 pub const NO_SUBSTRAIT: &str = "Substrait plans are not offered: send SQL";
 
@@ -90,6 +89,7 @@ impl FlightSqlService for Dispatch {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = caller(&request)?;
+        answer(outside_transactions(command.transaction_id.as_ref()))?;
         let sql = answer(statement::accept(&command.query))?;
         let asked = Asked { sql, binding: Binding::default(), promised: None };
         statement::flight_info(&self.shared, &caller, asked, request.into_inner()).await.map(Response::new)
@@ -110,6 +110,7 @@ impl FlightSqlService for Dispatch {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let caller = caller(&request)?;
+        answer(outside_transactions(command.transaction_id.as_ref()))?;
         update::run(&self.shared, &caller, &command.query, Binding::default()).await
     }
 
@@ -371,7 +372,11 @@ impl FlightSqlService for Dispatch {
         command: Command,
         _: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        unsupported(format!("the command `{}` is not offered", command.type_url()))
+        match command.type_url() {
+            // A descriptor of a path, say.
+            "" => answer(Err(Error::input("the descriptor has no command"))),
+            other => unsupported(format!("the command `{other}` is not offered")),
+        }
     }
 
     async fn do_get_fallback(&self, _: Request<Ticket>, message: Any) -> Result<Response<FlightStream>, Status> {

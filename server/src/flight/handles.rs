@@ -56,12 +56,10 @@ impl<V> State<V> {
         self.owned.get(owner).copied().unwrap_or(0)
     }
 
-    fn forget_idle(&mut self, idle: Duration, now: Instant) {
+    fn forget_idle(&mut self, idle: Duration, now: Instant) -> Vec<V> {
         let expired = self.entries.iter().filter(|(_, entry)| now.duration_since(entry.used) >= idle);
         let expired: Vec<String> = expired.map(|(handle, _)| handle.clone()).collect();
-        for handle in expired {
-            self.remove(&handle);
-        }
+        expired.iter().filter_map(|handle| self.remove(handle)).collect()
     }
 }
 
@@ -106,9 +104,26 @@ impl<V: Clone> Handles<V> {
         Ok(())
     }
 
+    /// Forgets what nobody used for a while. What is `in_use` all the time counts as used now.
+    pub fn sweep(&self, now: Instant, in_use: impl Fn(&V) -> bool) {
+        let mut state = self.lock();
+        for entry in state.entries.values_mut().filter(|entry| in_use(&entry.value)) {
+            entry.used = now;
+        }
+        let forgotten = state.forget_idle(self.idle, now);
+        drop(state);
+        // What they hold goes after the lock.
+        drop(forgotten);
+    }
+
     /// Forgets a value and returns it.
     pub fn remove(&self, handle: &str) -> Option<V> {
         self.lock().remove(handle)
+    }
+
+    /// How many there are, those that have expired and still take room included.
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
     }
 
     /// All values that have not expired.
@@ -138,6 +153,7 @@ mod tests {
         assert_eq!(handles.find("a", start + IDLE / 2), Some(1));
         assert_eq!(handles.find("a", start + IDLE), Some(1));
         assert_eq!(handles.values(start + IDLE), [1]);
+        assert_eq!(handles.len(), 1);
         assert_eq!(handles.find("a", start + IDLE * 2), None);
         assert_eq!(handles.find("a", start), None);
     }
@@ -153,6 +169,19 @@ mod tests {
         handles.insert("c".into(), "ben", 3, start + IDLE).unwrap();
         assert_eq!(handles.find("a", start + IDLE), None);
         assert_eq!(handles.find("b", start + IDLE), Some(4));
+    }
+
+    #[test]
+    fn a_sweep_forgets_what_is_idle_and_not_in_use() {
+        let handles = Handles::new(10, 10, IDLE);
+        let start = Instant::now();
+        for (handle, value) in [("idle", 1), ("in use", 2), ("fresh", 3)] {
+            handles.insert(handle.into(), "ada", value, start).unwrap();
+        }
+        handles.find("fresh", start + IDLE / 2);
+        handles.sweep(start + IDLE, |value| *value == 2);
+        // Only what is there no more makes room without a look at the time.
+        assert_eq!(["idle", "in use", "fresh"].map(|handle| handles.remove(handle)), [None, Some(2), Some(3)]);
     }
 
     #[test]

@@ -8,17 +8,18 @@ use std::pin::pin;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
-use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
+use arrow_flight::sql::CommandStatementIngest;
 use futures::Stream;
 use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::decode::Incoming;
 use super::execution;
+use super::ingest_request::request_of;
 use super::service::Shared;
 use super::session::Caller;
 use super::status::to_status;
-use crate::engine::{BatchStream, IfExists, IfMissing, IngestRequest, Kind, StatementContext};
+use crate::engine::{BatchStream, Kind, StatementContext};
 use crate::limits::{INGEST_BATCHES_BUFFERED, INGEST_STALL};
 use crate::{Error, Result};
 
@@ -71,36 +72,6 @@ async fn taken(
         () = pump => {}
     }
     work.await
-}
-
-/// What a client asks for.
-fn request_of(command: CommandStatementIngest) -> Result<IngestRequest> {
-    if command.transaction_id.is_some() {
-        return Err(Error::unsupported("transactions are not offered: an ingestion commits by itself, all or nothing"));
-    }
-    if let Some(option) = command.options.keys().min() {
-        return Err(Error::input(format!("unknown ingestion option `{option}`, there are none")));
-    }
-    let asked = command.table_definition_options.ok_or_else(|| unspecified("table definition options"))?;
-    let if_missing = match TableNotExistOption::try_from(asked.if_not_exist) {
-        Ok(TableNotExistOption::Create) => IfMissing::Create,
-        Ok(TableNotExistOption::Fail) => IfMissing::Fail,
-        Ok(TableNotExistOption::Unspecified) | Err(_) => {
-            return Err(unspecified("what to do where the table is missing"));
-        }
-    };
-    let if_exists = match TableExistsOption::try_from(asked.if_exists) {
-        Ok(TableExistsOption::Fail) => IfExists::Fail,
-        Ok(TableExistsOption::Append) => IfExists::Append,
-        Ok(TableExistsOption::Replace) => IfExists::Replace,
-        Ok(TableExistsOption::Unspecified) | Err(_) => return Err(unspecified("what to do where the table exists")),
-    };
-    let CommandStatementIngest { catalog, schema, table, temporary, .. } = command;
-    Ok(IngestRequest { catalog, schema, table, if_missing, if_exists, temporary })
-}
-
-fn unspecified(what: &str) -> Error {
-    Error::input(format!("the ingestion does not say {what}"))
 }
 
 /// The schema, and the first batch where there is one.
@@ -163,7 +134,6 @@ mod tests {
 
     use arrow::array::{ArrayRef, Int64Array};
     use arrow_flight::encode::FlightDataEncoderBuilder;
-    use arrow_flight::sql::TableDefinitionOptions;
     use futures::TryStreamExt;
 
     use super::*;
@@ -207,34 +177,5 @@ mod tests {
     async fn a_stream_without_a_schema_is_refused() {
         let mut stream = Incoming::new(futures::stream::empty(), "the rows");
         assert_eq!(begin(&mut stream).await.unwrap_err().class(), Class::Input);
-    }
-
-    fn command(if_not_exist: TableNotExistOption, if_exists: TableExistsOption) -> CommandStatementIngest {
-        let options = TableDefinitionOptions { if_not_exist: if_not_exist as i32, if_exists: if_exists as i32 };
-        CommandStatementIngest {
-            table_definition_options: Some(options),
-            table: "t".into(),
-            schema: None,
-            catalog: None,
-            temporary: false,
-            transaction_id: None,
-            options: Default::default(),
-        }
-    }
-
-    #[test]
-    fn what_is_not_said_or_not_known_is_refused() {
-        let good = command(TableNotExistOption::Create, TableExistsOption::Append);
-        let request = request_of(good.clone()).unwrap();
-        assert_eq!((request.if_missing, request.if_exists), (IfMissing::Create, IfExists::Append));
-        for (bad, class) in [
-            (command(TableNotExistOption::Unspecified, TableExistsOption::Append), Class::Input),
-            (command(TableNotExistOption::Create, TableExistsOption::Unspecified), Class::Input),
-            (CommandStatementIngest { table_definition_options: None, ..good.clone() }, Class::Input),
-            (CommandStatementIngest { transaction_id: Some("x".into()), ..good.clone() }, Class::Unsupported),
-            (CommandStatementIngest { options: [("k".into(), "v".into())].into(), ..good }, Class::Input),
-        ] {
-            assert_eq!(request_of(bad).unwrap_err().class(), class);
-        }
     }
 }

@@ -7,11 +7,12 @@
 //! - `service`, `dispatch`: the calls, and each Flight SQL command to its file
 //! - `statement`, `prepared`, `update`, `ingest`, `poll`: running statements; `execution` in what, on the
 //!   threads of `compute`, `stream` to where
-//! - `parameters`, `decode`: what clients bind and send
+//! - `parameters`, `decode`, `ipc`: what clients bind and send; `ingest_request`, `references`: what they name
 //! - `ticket`: what `GetFlightInfo` gives and `DoGet` takes
 //! - `catalogs`, `schemas`, `tables`, `table_types`, `keys`, `type_info`, `sql_info`: metadata; `columns` names types
 //! - `gate`, `auth`, `certificate`: who is let in
-//! - `session`, `session_options`, `handles`: who asks, in which session
+//! - `session`, `session_options`, `headers`, `handles`: who asks, in which session
+//! - `fuzzed`: what holds for any bytes
 //! - `cancel`, `schema`, `info`: smaller answers; `status`: errors, the one way
 
 mod auth;
@@ -23,16 +24,22 @@ mod compute;
 mod decode;
 mod dispatch;
 mod execution;
+#[cfg(test)]
+mod fuzzed;
 mod gate;
 mod handles;
+mod headers;
 mod info;
 mod ingest;
+mod ingest_request;
+mod ipc;
 mod keys;
 mod linger;
 mod oversize;
 mod parameters;
 mod poll;
 mod prepared;
+mod references;
 mod schema;
 mod schemas;
 mod service;
@@ -111,7 +118,11 @@ pub async fn serve(
     let Entrance { listener, tls, local, local_secret, open } = entrance;
     let gate = gate::Gate::new(engine.users().clone(), open, local_secret);
     let shared = Arc::new(service::Shared::new(engine, gate, draining)?);
+    shared.show();
     let background = shared.background.clone();
+    let tidy = closing.child_token();
+    let _until_served = tidy.clone().drop_guard();
+    tokio::spawn(Arc::clone(&shared).keep_tidy(tidy));
     let service = FlightServiceServer::new(service::Service::new(shared))
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);

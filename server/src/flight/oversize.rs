@@ -1,7 +1,9 @@
-//! A request larger than a message may be is answered with RESOURCE_EXHAUSTED and a hint.
+//! A request larger than a message may be is answered with RESOURCE_EXHAUSTED and a hint, one that cannot be read with
+//! INVALID_ARGUMENT.
 //!
-//! The problem: tonic refuses it before any handler sees it, as OUT_OF_RANGE, which says that a retry with another
-//! range may help. Our way: a layer around the service puts our answer in place of that one; no handler uses that code.
+//! The problem: tonic refuses them before any handler sees them. The first as OUT_OF_RANGE, which says that a retry with
+//! another range may help; the second as INTERNAL, which says that the server is broken. Our way: a layer around the
+//! service puts our answers in place of those. No handler uses the one code, and our own internal errors name a query.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,7 +15,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-use super::status::to_status;
+use super::status::{QUERY_ID_HEADER, to_status};
 use crate::Error;
 
 /// A service whose refusals of large requests are ours.
@@ -34,6 +36,11 @@ impl<S> Oversize<S> {
 pub fn too_large(message_bytes: usize) -> Error {
     Error::exhausted(format!("a message has more than the {message_bytes} bytes that the server accepts"))
         .with_hint("send less at a time; the limit is `max_message_bytes`")
+}
+
+/// The error of a message that is cut, or is not the protobuf message that the call takes.
+fn unreadable() -> Error {
+    Error::input("the request's message cannot be read: it is cut, or not of the call's type")
 }
 
 impl<S: NamedService> NamedService for Oversize<S> {
@@ -60,6 +67,9 @@ where
             let code = response.headers().get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
             Ok(match code {
                 Some(Code::OutOfRange) => to_status(&too_large(message_bytes), "").into_http(),
+                Some(Code::Internal) if !response.headers().contains_key(QUERY_ID_HEADER) => {
+                    to_status(&unreadable(), "").into_http()
+                }
                 _ => response,
             })
         })

@@ -3,13 +3,10 @@
 //! Offered types are those that JDBC can write; bound values may have any type, the engine casts them. It knows nothing
 //! of statements.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array, UnionArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
 use bytes::Bytes;
@@ -18,6 +15,7 @@ use futures::Stream;
 use tonic::Status;
 
 use super::decode::Incoming;
+use super::ipc::{from_ipc, to_ipc};
 use crate::engine::parameter_type;
 use crate::limits::{BOUND_BYTES_MAX, BOUND_ROWS_MAX};
 use crate::{Error, Result};
@@ -45,15 +43,14 @@ impl Binding {
         while let Some(batch) = incoming.next().await? {
             rows += batch.num_rows();
             bytes += batch.get_array_memory_size();
-            if rows > BOUND_ROWS_MAX || bytes > BOUND_BYTES_MAX {
-                return Err(Error::exhausted(format!(
-                    "more than {BOUND_ROWS_MAX} rows or {BOUND_BYTES_MAX} bytes of parameters are bound"
-                ))
-                .with_hint("load the rows into a table instead"));
-            }
+            refuse_many(rows, bytes)?;
             if batch.num_columns() > 0 {
                 binding.batches.push(batch);
             }
+        }
+        // Columns without a batch are no rows, which is another thing than nothing bound.
+        if let Some(schema) = incoming.schema().filter(|schema| binding.is_empty() && !schema.fields().is_empty()) {
+            binding.batches.push(RecordBatch::new_empty(schema));
         }
         Ok(binding)
     }
@@ -61,6 +58,19 @@ impl Binding {
     /// Whether nothing is bound.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    /// The bytes that the rows take.
+    pub fn bytes(&self) -> usize {
+        self.batches.iter().map(RecordBatch::get_array_memory_size).sum()
+    }
+
+    /// Rows of one number each.
+    #[cfg(test)]
+    pub fn of_numbers(numbers: &[i64]) -> Self {
+        let column: Arc<dyn Array> = Arc::new(arrow::array::Int64Array::from(numbers.to_vec()));
+        let schema = Arc::new(Schema::new(vec![Field::new("$1", DataType::Int64, true)]));
+        Binding { batches: RecordBatch::try_new(schema, vec![column]).into_iter().collect() }
     }
 
     /// An error unless each row has `expected` values.
@@ -107,25 +117,25 @@ impl Binding {
     pub fn from_ipc(bytes: &Bytes) -> Result<Self> {
         match bytes.is_empty() {
             true => Ok(Binding::default()),
-            false => Ok(Binding { batches: from_ipc(bytes)?.1 }),
+            false => {
+                let (_, batches) = from_ipc(bytes)?;
+                // What anybody may have written is held to the same bounds as what was sent.
+                let rows = batches.iter().map(RecordBatch::num_rows).fold(0, usize::saturating_add);
+                refuse_many(rows, bytes.len())?;
+                Ok(Binding { batches: batches.into_iter().filter(|batch| batch.num_columns() > 0).collect() })
+            }
         }
     }
 }
 
-/// Batches as an Arrow IPC stream.
-pub fn to_ipc(schema: &Schema, batches: &[RecordBatch]) -> Result<Bytes> {
-    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
-    for batch in batches {
-        writer.write(batch)?;
+fn refuse_many(rows: usize, bytes: usize) -> Result<()> {
+    match rows > BOUND_ROWS_MAX || bytes > BOUND_BYTES_MAX {
+        false => Ok(()),
+        true => Err(Error::exhausted(format!(
+            "more than {BOUND_ROWS_MAX} rows or {BOUND_BYTES_MAX} bytes of parameters are bound"
+        ))
+        .with_hint("load the rows into a table instead")),
     }
-    Ok(Bytes::from(writer.into_inner()?))
-}
-
-/// The schema and the batches of an Arrow IPC stream.
-pub fn from_ipc(bytes: &Bytes) -> Result<(Arc<Schema>, Vec<RecordBatch>)> {
-    let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
-    let schema = reader.schema();
-    Ok((schema, reader.collect::<Result<_, _>>()?))
 }
 
 /// One value, taken out of the wrappings in which clients send it (Python's dbapi binds dense unions).
@@ -211,6 +221,16 @@ mod tests {
             assert_eq!(Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap(), binding);
             assert_eq!(binding.check(2).unwrap_err().message(), "expected 2 bound parameters, found 0");
         }
+    }
+
+    #[tokio::test]
+    async fn columns_without_a_batch_are_no_rows() {
+        let schema_only = FlightData::from(SchemaAsIpc::new(&batch().schema(), &Default::default()));
+        let binding = Binding::read(futures::stream::iter([Ok(schema_only)])).await.unwrap();
+        assert!(!binding.is_empty());
+        binding.check(2).unwrap();
+        assert!(binding.rows().unwrap().is_empty());
+        assert_eq!(Binding::from_ipc(&binding.to_ipc().unwrap()).unwrap().rows().unwrap(), Vec::<Vec<_>>::new());
     }
 
     #[test]

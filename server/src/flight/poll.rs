@@ -18,13 +18,10 @@ use super::service::Shared;
 use super::session::Caller;
 use super::statement::{self, Asked};
 use super::status::{answer, to_status};
-use super::{columns, parameters, prepared};
+use super::{columns, parameters, prepared, references};
 use crate::engine::{Description, Kind, Principal, Progress, StatementContext, Work};
 use crate::limits::{POLL_IDLE, POLL_WAIT};
 use crate::{Error, Result};
-
-/// The type of the commands that poll handles are.
-const HANDLE_URL: &str = "type.googleapis.com/limn.PollHandle";
 
 /// An effect that a client polls.
 #[derive(Debug)]
@@ -42,6 +39,11 @@ impl Poll {
     pub fn query_id(&self) -> &str {
         &self.query_id
     }
+
+    /// Whether it has not ended.
+    pub fn runs(&self) -> bool {
+        self.outcome.borrow().is_none()
+    }
 }
 
 /// The answer for a statement or for a handle; `None` for other commands, whose infos are always complete.
@@ -50,7 +52,7 @@ pub async fn answer_of(
     caller: &Caller,
     descriptor: &FlightDescriptor,
 ) -> Result<Option<PollInfo>, Status> {
-    if let Some(handle) = handle_of(descriptor) {
+    if let Some(handle) = references::poll(descriptor) {
         let found = shared.polls.find(&handle, Instant::now()).filter(|poll| poll.principal == caller.principal);
         let poll = answer(found.ok_or_else(|| {
             Error::not_found(
@@ -63,6 +65,7 @@ pub async fn answer_of(
     let any = answer(Any::decode(descriptor.cmd.as_ref()).map_err(|_| malformed()))?;
     let asked = match answer(Command::try_from(any).map_err(|_| malformed()))? {
         Command::CommandStatementQuery(command) => {
+            answer(statement::outside_transactions(command.transaction_id.as_ref()))?;
             let sql = answer(statement::accept(&command.query))?;
             Asked { sql, binding: parameters::Binding::default(), promised: None }
         }
@@ -110,7 +113,7 @@ async fn begin(
         progress: ctx.progress.clone(),
         outcome,
     });
-    let handle = uuid::Uuid::new_v4().simple().to_string();
+    let handle = references::fresh();
     let owner = caller.principal.0.as_str();
     answer(shared.polls.insert(handle.clone(), owner, Arc::clone(&poll), Instant::now()).map_err(|_| {
         Error::exhausted("the server keeps no more polled statements").with_hint("send it without polling, or later")
@@ -149,7 +152,7 @@ async fn told(handle: &str, poll: &Poll) -> Result<PollInfo, Status> {
 }
 
 fn running(handle: &str, poll: &Poll) -> Result<PollInfo> {
-    let descriptor = descriptor_of(handle);
+    let descriptor = references::poll_descriptor(handle);
     let info = FlightInfo::new().try_with_schema(&poll.schema)?.with_descriptor(descriptor.clone());
     let mut told = PollInfo::new().with_info(info).with_descriptor(descriptor);
     told.progress = poll.progress.known();
@@ -159,27 +162,9 @@ fn running(handle: &str, poll: &Poll) -> Result<PollInfo> {
     Ok(told)
 }
 
-fn descriptor_of(handle: &str) -> FlightDescriptor {
-    let any = Any { type_url: HANDLE_URL.into(), value: handle.to_string().into_bytes().into() };
-    FlightDescriptor::new_cmd(any.encode_to_vec())
-}
-
-/// The poll handle that a descriptor is, where it is one.
-pub fn handle_of(descriptor: &FlightDescriptor) -> Option<String> {
-    let any = Any::decode(descriptor.cmd.as_ref()).ok().filter(|any| any.type_url == HANDLE_URL)?;
-    String::from_utf8(any.value.to_vec()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_descriptor_gives_its_handle_back_and_no_other_does() {
-        assert_eq!(handle_of(&descriptor_of("abc")).as_deref(), Some("abc"));
-        assert_eq!(handle_of(&FlightDescriptor::new_cmd("abc")), None);
-        assert_eq!(handle_of(&FlightDescriptor::new_path(vec!["abc".into()])), None);
-    }
 
     #[tokio::test]
     async fn a_running_statement_says_how_far_it_is() {
@@ -196,7 +181,7 @@ mod tests {
         progress.is(0.25);
         let running = told("h", &poll).await.unwrap();
         assert_eq!(
-            (running.progress, handle_of(&running.flight_descriptor.unwrap()).as_deref()),
+            (running.progress, references::poll(&running.flight_descriptor.unwrap()).as_deref()),
             (Some(0.25), Some("h"))
         );
         assert!(running.expiration_time.unwrap().seconds > 0 && running.info.unwrap().endpoint.is_empty());

@@ -4,6 +4,7 @@
 //! a binding returns. A handle may be used from any connection of its principal, as often as one likes, until it is
 //! closed or nobody used it for a while. How a statement runs is the business of [`statement`](super::statement).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -23,8 +24,9 @@ use super::service::Shared;
 use super::session::Caller;
 use super::statement::{self, Asked};
 use super::status::{answer, to_status};
-use super::{columns, info, update};
+use super::{columns, info, references, update};
 use crate::engine::{Description, Kind, Principal};
+use crate::limits::BOUND_BYTES_KEPT_MAX;
 use crate::{Error, Result};
 
 /// A statement that a client prepared.
@@ -34,16 +36,46 @@ pub struct Prepared {
     sql: String,
     description: Description,
     // A plain mutex: it is held to swap the binding, never across an await.
-    binding: Mutex<Binding>,
+    bound: Mutex<Bound>,
+}
+
+/// What is bound to a statement, counted among all that the server keeps.
+#[derive(Debug, Default)]
+struct Bound {
+    binding: Binding,
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Bound {
+    /// Counts a binding until it is dropped; an error where the server would keep too much.
+    fn new(binding: Binding, all: &Arc<AtomicUsize>) -> Result<Self> {
+        let bytes = binding.bytes();
+        let before = all.fetch_add(bytes, Ordering::Relaxed);
+        let bound = Bound { binding, bytes, all: Arc::clone(all) };
+        match before.saturating_add(bytes) > BOUND_BYTES_KEPT_MAX {
+            true => Err(Error::exhausted(format!(
+                "the server keeps {before} bytes of bound parameters, and {bytes} more are too many"
+            ))
+            .with_hint("close prepared statements that are not needed, or load the rows into a table instead")),
+            false => Ok(bound),
+        }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Prepared {
     fn binding(&self) -> Binding {
-        self.binding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).binding.clone()
     }
 
-    fn bind(&self, binding: Binding) {
-        *self.binding.lock().unwrap_or_else(PoisonError::into_inner) = binding;
+    fn bind(&self, bound: Bound) {
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = bound;
     }
 
     /// What the client was told of the result; a statement with an effect and no rows has none.
@@ -86,6 +118,7 @@ async fn described(
     let mut counted = shared.engine.queries().begin(&ctx, &request.query);
     counted.start();
     let created = async {
+        statement::outside_transactions(request.transaction_id.as_ref())?;
         let sql = statement::accept(&request.query)?;
         let description = statement::describe(shared, &ctx, &sql).await?;
         let dataset_schema = match description.kind {
@@ -94,9 +127,9 @@ async fn described(
         };
         let is_update = Some(description.kind == Kind::Effect);
         let parameter_schema = info::schema_bytes(&parameter_schema(&description.parameters))?;
-        let handle = uuid::Uuid::new_v4().simple().to_string();
+        let handle = references::fresh();
         let principal = caller.principal.clone();
-        let prepared = Prepared { principal, sql, description, binding: Mutex::default() };
+        let prepared = Prepared { principal, sql, description, bound: Mutex::default() };
         let owner = caller.principal.0.as_str();
         shared.prepared.insert(handle.clone(), owner, Arc::new(prepared), Instant::now()).map_err(full)?;
         Ok(Created { prepared_statement_handle: handle.into(), dataset_schema, parameter_schema, is_update })
@@ -121,7 +154,7 @@ fn full(full: Full) -> Error {
 
 /// `ClosePreparedStatement`. A handle that is unknown or has expired is closed already.
 pub fn close(shared: &Shared, request: &ActionClosePreparedStatementRequest) {
-    if let Ok(handle) = std::str::from_utf8(&request.prepared_statement_handle) {
+    if let Some(handle) = references::prepared(&request.prepared_statement_handle) {
         shared.prepared.remove(handle);
     }
 }
@@ -140,8 +173,7 @@ pub fn close_left_behind(shared: &Shared, body: &[u8]) -> bool {
 
 /// The statement with this handle.
 pub fn find(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<Arc<Prepared>> {
-    std::str::from_utf8(handle)
-        .ok()
+    references::prepared(handle)
         .and_then(|handle| shared.prepared.find(handle, Instant::now()))
         .filter(|prepared| prepared.principal == caller.principal)
         .ok_or_else(|| {
@@ -161,7 +193,7 @@ pub async fn bind(
         let prepared = find(shared, caller, &command.prepared_statement_handle)?;
         let binding = Binding::read(messages).await?;
         binding.check(prepared.description.parameters.len())?;
-        prepared.bind(binding);
+        prepared.bind(Bound::new(binding, &shared.bound_bytes)?);
         Ok(())
     };
     answer(bound.await)?;
@@ -206,4 +238,26 @@ pub async fn update(
         },
     };
     update::run(shared, caller, &prepared.sql, binding).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Class;
+
+    #[test]
+    fn what_is_bound_counts_until_it_goes() {
+        let all = Arc::new(AtomicUsize::new(BOUND_BYTES_KEPT_MAX - 1));
+        let empty = Bound::new(Binding::default(), &all).unwrap();
+        assert_eq!((empty.bytes, all.load(Ordering::Relaxed)), (0, BOUND_BYTES_KEPT_MAX - 1));
+        let row = || Binding::of_numbers(&[1, 2, 3]);
+        assert!(row().bytes() >= 3 * 8);
+        assert_eq!(Bound::new(row(), &all).unwrap_err().class(), Class::Exhausted);
+        assert_eq!(all.load(Ordering::Relaxed), BOUND_BYTES_KEPT_MAX - 1, "what is refused is not kept");
+        all.store(0, Ordering::Relaxed);
+        let bound = Bound::new(row(), &all).unwrap();
+        assert_eq!(all.load(Ordering::Relaxed), row().bytes());
+        drop(bound);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
 }

@@ -30,6 +30,7 @@ pub async fn of_descriptor(
 async fn of_command(shared: &Shared, caller: &Caller, command: Command) -> Result<SchemaRef> {
     match command {
         Command::CommandStatementQuery(query) => {
+            statement::outside_transactions(query.transaction_id.as_ref())?;
             let sql = statement::accept(&query.query)?;
             let description = statement::describe(shared, &caller.statement(), &sql).await?;
             Ok(columns::annotate(&description.schema))
@@ -48,6 +49,7 @@ async fn of_command(shared: &Shared, caller: &Caller, command: Command) -> Resul
         | Command::CommandGetImportedKeys(_)
         | Command::CommandGetCrossReference(_) => Ok(keys::foreign_schema()),
         Command::CommandGetXdbcTypeInfo(_) => Ok(type_info::schema()),
+        other if other.type_url().is_empty() => Err(Error::input("the descriptor has no command")),
         other => Err(Error::unsupported(format!("`{}` has no schema to tell", other.type_url()))),
     }
 }

@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use arrow_flight::flight_service_server::FlightService;
@@ -27,9 +28,9 @@ use super::session::{Caller, Sessions};
 use super::sql_info::SqlInfos;
 use super::status::answer;
 use super::ticket::Ticket as StatementTicket;
-use super::{auth, poll, prepared, schema, statement};
+use super::{auth, compute, poll, prepared, references, schema, statement};
 use crate::engine::{Engine, KeptSessions};
-use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX};
+use crate::limits::{POLL_IDLE, POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, TIDY_INTERVAL_MAX, TIDY_INTERVAL_MIN};
 use crate::{Error, Result};
 
 /// What every call may use.
@@ -42,6 +43,8 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
+    /// The bytes of parameters that are bound to them.
+    pub bound_bytes: Arc<AtomicUsize>,
     /// The effects that are polled, by handle.
     pub polls: Handles<Arc<Poll>>,
     /// The work that no open call waits for.
@@ -64,8 +67,42 @@ impl Shared {
             limits.prepared_statement_idle,
         );
         let polls = Handles::new(POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, POLL_IDLE);
-        let (background, sql_infos) = (TaskTracker::new(), SqlInfos::new()?);
-        Ok(Shared { sessions, prepared, polls, background, engine, gate, draining, sql_infos })
+        let (background, sql_infos, bound_bytes) = (TaskTracker::new(), SqlInfos::new()?, Arc::default());
+        Ok(Shared { sessions, prepared, bound_bytes, polls, background, engine, gate, draining, sql_infos })
+    }
+
+    /// Forgets what clients leave behind that never close anything, now and then until `closing`.
+    pub async fn keep_tidy(self: Arc<Self>, closing: CancellationToken) {
+        let limits = self.engine.limits();
+        let shortest = limits.session_idle.min(limits.prepared_statement_idle).min(POLL_IDLE);
+        let interval = (shortest / 4).clamp(TIDY_INTERVAL_MIN, TIDY_INTERVAL_MAX);
+        while closing.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            let now = Instant::now();
+            let running = self.engine.queries().running_by_session();
+            self.sessions.sweep(now, |session| running.contains_key(&session.id));
+            self.prepared.sweep(now, |_| false);
+            self.polls.sweep(now, |poll| poll.runs());
+        }
+    }
+
+    /// Lets the metrics show how much is kept for clients.
+    pub fn show(self: &Arc<Self>) {
+        type Kept = (&'static str, &'static str, fn(&Shared) -> usize);
+        let kept: [Kept; 4] = [
+            ("limn_sessions", "Sessions that are kept.", |shared| shared.sessions.len()),
+            ("limn_session_tokens", "Session tokens that are accepted.", |shared| shared.gate.session_tokens()),
+            ("limn_prepared_statements", "Prepared statements that are kept.", |shared| shared.prepared.len()),
+            ("limn_polled_statements", "Polled statements that are kept.", |shared| shared.polls.len()),
+        ];
+        for (name, help, count) in kept {
+            let shared = Arc::downgrade(self);
+            let count = move || shared.upgrade().map_or(0, |shared| count(&shared));
+            self.engine.queries().metrics().gauge(name, help, count);
+        }
+        let network = tokio::runtime::Handle::current();
+        self.engine.queries().metrics().gauge("limn_tasks", "Tasks that have not ended.", move || {
+            network.metrics().num_alive_tasks() + compute::tasks()
+        });
     }
 }
 
@@ -172,7 +209,7 @@ impl FlightService for Service {
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let (caller, request) = match poll::handle_of(request.get_ref()) {
+        let (caller, request) = match references::poll(request.get_ref()) {
             // What has begun is followed to its end, also by a server that drains.
             Some(_) => self.admit(request).await?,
             None => self.admit_new(request).await?,

@@ -13,17 +13,19 @@ use tonic::{Response, Status};
 use super::auth;
 use super::gate::Identity;
 use super::handles::{Full, Handles};
+use super::headers::{COOKIE, client, cookie, timeout};
 use super::status::answer;
-use crate::engine::{DEFAULT_SCHEMA, KeptSessions, Principal, Session, StatementContext};
-use crate::limits::{CLIENT_NAME_CHARS_MAX, Limits};
+use crate::engine::{DEFAULT_SCHEMA, KeptSessions, Principal, Session, StatementContext, WireTypes, wire_types};
+use crate::limits::Limits;
 use crate::{Error, Result};
-
-/// The cookie that names a session.
-const COOKIE: &str = "limn_session";
 
 /// Tonic's own timer for `grpc-timeout` answers CANCELLED. Ours is a little earlier, so that DEADLINE_EXCEEDED, which
 /// is what happened, wins.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(5);
+
+/// The header by which a client that keeps no session asks for other types; drivers send what they do not know in an
+/// address as headers.
+const WIRE_TYPES_HEADER: &str = "limn-wire-types";
 
 /// The sessions of a server.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub struct Caller {
     pub statement_timeout: Duration,
     /// What the client calls itself.
     client: Option<Arc<str>>,
+    /// The types that it asks for in this request, whatever its session says.
+    wire_types: Option<WireTypes>,
 }
 
 impl Sessions {
@@ -71,6 +75,7 @@ impl Sessions {
             key,
             statement_timeout: self.statement_timeout,
             client: client(metadata),
+            wire_types: asked_types(metadata)?,
         })
     }
 
@@ -97,6 +102,16 @@ impl Sessions {
         Ok(made)
     }
 
+    /// Forgets the sessions that nobody used for a while and in which nothing goes on.
+    pub fn sweep(&self, now: Instant, runs: impl Fn(&Session) -> bool) {
+        self.kept.sweep(now, |session| session.is_awaited() || runs(session));
+    }
+
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Forgets the session of a request; `false` where it has none that is kept.
     pub fn close(&self, caller: &Caller) -> bool {
         let was_kept = caller.key.as_ref().is_some_and(|key| self.kept.remove(key).is_some());
@@ -117,6 +132,7 @@ impl Caller {
         let mut ctx = StatementContext::new(self.principal.clone(), Arc::clone(&self.session));
         ctx.deadline = self.deadline;
         ctx.client = self.client.clone();
+        ctx.wire_types = self.wire_types.unwrap_or(ctx.wire_types);
         ctx.with_timeout(self.statement_timeout)
     }
 }
@@ -135,10 +151,9 @@ fn full(full: Full) -> Error {
     Error::exhausted(text).with_hint(format!("close those that are not needed; the limit is `{limit}`"))
 }
 
-/// What the client calls itself: the header `user-agent`.
-fn client(metadata: &MetadataMap) -> Option<Arc<str>> {
-    let text = metadata.get("user-agent")?.to_str().ok()?;
-    Some(text.chars().take(CLIENT_NAME_CHARS_MAX).collect::<String>().into())
+fn asked_types(metadata: &MetadataMap) -> Result<Option<WireTypes>> {
+    let asked = metadata.get(WIRE_TYPES_HEADER).map(|value| value.to_str().unwrap_or_default());
+    asked.map(wire_types).transpose()
 }
 
 /// What a session is kept under.
@@ -153,40 +168,12 @@ fn is_new(session: &Session) -> bool {
         && !session.is_awaited()
 }
 
-/// The session that the cookies name. Java's client quotes values and adds `$Path` attributes.
-fn cookie(metadata: &MetadataMap) -> Option<String> {
-    let headers = metadata.get_all("cookie");
-    let mut pairs = headers.iter().filter_map(|header| header.to_str().ok()).flat_map(|header| header.split(';'));
-    pairs.find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let value = value.trim().trim_matches('"');
-        (name.trim() == COOKIE && auth::is_token(value)).then(|| value.to_string())
-    })
-}
-
 /// A session cookie: no `Max-Age` and no `Expires`, which some clients answer in an old format.
 fn set_cookie<T>(response: &mut Response<T>, token: &str) -> Result<(), Status> {
     let value = MetadataValue::try_from(format!("{COOKIE}={token}; Path=/; HttpOnly"))
         .map_err(|_| Status::internal("a session token is not a header value"))?;
     response.metadata_mut().append("set-cookie", value);
     Ok(())
-}
-
-/// The header `grpc-timeout`: at most eight digits and a unit,
-/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
-fn timeout(metadata: &MetadataMap) -> Option<Duration> {
-    let mut text = metadata.get("grpc-timeout")?.to_str().ok()?.to_string();
-    let unit = text.pop()?;
-    let amount: u64 = text.parse().ok().filter(|_| text.len() <= 8)?;
-    match unit {
-        'H' => Some(Duration::from_secs(amount * 3600)),
-        'M' => Some(Duration::from_secs(amount * 60)),
-        'S' => Some(Duration::from_secs(amount)),
-        'm' => Some(Duration::from_millis(amount)),
-        'u' => Some(Duration::from_micros(amount)),
-        'n' => Some(Duration::from_nanos(amount)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -274,30 +261,5 @@ mod tests {
         first.session.set_schema("sales");
         sessions.keep(&first, &mut Response::new(()), now).unwrap();
         assert_eq!(caller(&sessions, &headers, now).unwrap().session.schema(), DEFAULT_SCHEMA);
-    }
-
-    #[test]
-    fn timeouts_of_every_unit() {
-        for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("3S", Some(Duration::from_secs(3))),
-            ("100m", Some(Duration::from_millis(100))),
-            ("5u", Some(Duration::from_micros(5))),
-            ("6n", Some(Duration::from_nanos(6))),
-            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
-            ("123456789S", None),
-            ("S", None),
-            ("", None),
-            ("-1S", None),
-            ("1é", None),
-        ] {
-            let mut map = MetadataMap::new();
-            if let Ok(value) = MetadataValue::try_from(text) {
-                map.insert("grpc-timeout", value);
-            }
-            assert_eq!(timeout(&map), expected, "{text}");
-        }
-        assert_eq!(timeout(&MetadataMap::new()), None);
     }
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::{FlightDescriptor, FlightInfo};
+use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 use tonic::Status;
 
 use super::execution;
-use super::parameters::{Binding, from_ipc, to_ipc};
+use super::ipc::{from_ipc, to_ipc};
+use super::parameters::Binding;
 use super::service::Shared;
 use super::session::Caller;
 use super::status::{answer, to_status};
@@ -22,7 +24,7 @@ use super::stream::{self, FlightStream};
 use super::ticket::{EffectTicket, QueryTicket, Ticket};
 use super::{columns, info};
 use crate::engine::{
-    Answer, BatchStream, Description, Engine, Kind, Run, Session, Snapshots, StatementContext, Work,
+    Answer, BatchStream, Description, Engine, Kind, Run, Session, Snapshots, StatementContext, WIRE_TYPES, Work,
     number_placeholders,
 };
 use crate::limits::{STATEMENT_BYTES_MAX, WIRE_EFFECT_RESULT_BYTES_MAX};
@@ -37,6 +39,17 @@ pub fn accept(sql: &str) -> Result<String> {
         )));
     }
     Ok(number_placeholders(sql).into_owned())
+}
+
+/// Why transactions are refused.
+pub const NO_TRANSACTIONS: &str = "transactions are not offered: each statement commits by itself";
+
+/// Refuses a statement that belongs to a transaction: outside of it, it would do something else than its client means.
+pub fn outside_transactions(id: Option<&Bytes>) -> Result<()> {
+    match id.is_some_and(|id| !id.is_empty()) {
+        true => Err(Error::unsupported(NO_TRANSACTIONS)),
+        false => Ok(()),
+    }
 }
 
 /// What a statement would answer.
@@ -120,12 +133,17 @@ async fn planned_or_done(
 
 fn query_ticket(ctx: &StatementContext, sql: String, binding: &Binding) -> Result<Ticket> {
     let (tables, models) = ctx.snapshots.to_lists();
+    let mut settings = ctx.session.settings();
+    // The request may have asked for other types than its session.
+    if ctx.wire_types != ctx.session.wire_types() {
+        settings.insert(WIRE_TYPES.into(), ctx.wire_types.name().into());
+    }
     Ok(Ticket::Query(QueryTicket {
         query_id: ctx.query_id.clone(),
         sql,
         parameters: binding.to_ipc()?,
         schema: ctx.session.schema(),
-        settings: ctx.session.settings(),
+        settings,
         tables,
         models,
         issued_ms: now_ms(),
@@ -266,6 +284,7 @@ fn as_planned(caller: &Caller, query: &QueryTicket) -> StatementContext {
         session.set(name, Some(value.clone()));
     }
     let mut ctx = caller.statement();
+    ctx.wire_types = session.wire_types();
     ctx.session = Arc::new(session);
     ctx.query_id = query.query_id.clone();
     ctx.snapshots = Snapshots::from_lists(query.tables.clone(), query.models.clone());
@@ -279,6 +298,10 @@ async fn start_query(
     run: &mut Run,
     query: QueryTicket,
 ) -> Result<(SchemaRef, BatchStream)> {
+    // None is given out for an effect, whose ticket carries what it answered.
+    if shared.engine.changes(&query.sql) {
+        return Err(Error::input("the ticket is not one of this server: its statement would change something"));
+    }
     match shared.engine.work(&query.sql) {
         Work::Light => run.start(),
         Work::Query | Work::Effect => run.admit().await?,

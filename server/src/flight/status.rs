@@ -10,7 +10,7 @@ use crate::limits::WIRE_STATUS_BYTES_MAX;
 use crate::{Class, Error, Result};
 
 /// The header that names the failed statement, as the log does.
-const QUERY_ID_HEADER: &str = "limn-query-id";
+pub const QUERY_ID_HEADER: &str = "limn-query-id";
 
 /// The status that a client sees. `query_id` is where the log has the details; it travels as a header too.
 pub fn to_status(error: &Error, query_id: &str) -> Status {

@@ -13,7 +13,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::FlightData;
-use arrow_flight::encode::{FlightDataEncoder, FlightDataEncoderBuilder};
+use arrow_flight::encode::{DictionaryHandling, FlightDataEncoder, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -64,8 +64,13 @@ fn encode(
     batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 ) -> FlightDataEncoder {
     let split = batches.map_ok(|batch| futures::stream::iter(pieces(batch).into_iter().map(Ok))).try_flatten();
-    // The encoder's own splitting takes all rows for equally large and counts what a slice does not show.
-    FlightDataEncoderBuilder::new().with_schema(schema).with_max_flight_data_size(WIRE_MESSAGE_BYTES_MAX).build(split)
+    FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        // The encoder's own splitting takes all rows for equally large and counts what a slice does not show.
+        .with_max_flight_data_size(WIRE_MESSAGE_BYTES_MAX)
+        // Where the schema has dictionaries, the client has asked for them.
+        .with_dictionary_handling(DictionaryHandling::Resend)
+        .build(split)
 }
 
 /// A batch as batches of at most [`WIRE_FLIGHT_DATA_BYTES`], or of one row where a row is larger than that.

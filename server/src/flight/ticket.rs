@@ -112,6 +112,10 @@ impl Ticket {
 
     /// Reads the handle of a [`TicketStatementQuery`].
     pub fn decode(handle: &[u8]) -> Result<Self> {
+        // None that was given out is larger, so none that is larger is looked at.
+        if handle.len() > WIRE_TICKET_BYTES_MAX {
+            return Err(Error::input("the ticket is not one of this server"));
+        }
         let wire = Wire::decode(handle).map_err(|_| Error::input("the ticket is not one of this server"))?;
         if wire.version != VERSION {
             return Err(Error::input(format!("the ticket has version {}, expected {VERSION}", wire.version))
@@ -255,6 +259,7 @@ mod tests {
             (future, "the ticket has version 2, expected 1"),
             (empty, "the ticket is not one of this server"),
             (vec![0xFF; 9], "the ticket is not one of this server"),
+            (vec![0x08; WIRE_TICKET_BYTES_MAX + 1], "the ticket is not one of this server"),
             (Vec::new(), "the ticket has version 0, expected 1"),
         ] {
             let error = Ticket::decode(&handle).unwrap_err();

@@ -1,8 +1,9 @@
 //! Checkpoints, written behind the commits that make them due.
 //!
 //! One task writes them one after the other. Its failures are logged and nothing else: a checkpoint only makes reading
-//! faster, and a commit that landed has succeeded. Old log files are not removed yet: which of them pinned versions
-//! need is to be known first.
+//! faster, and a commit that landed has succeeded. A system table's old log files go with each checkpoint, because nobody
+//! reads its old versions; those of other tables are not removed yet: which of them pinned versions need is to be
+//! known first.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::table::Table;
-use crate::limits::CHECKPOINT_QUEUE_MAX;
+use crate::limits::{CHECKPOINT_QUEUE_MAX, SYSTEM_LOG_COMMITS_KEPT};
 
 /// The queue of checkpoints that are due.
 #[derive(Debug)]
@@ -67,5 +68,19 @@ async fn write_all(mut due: mpsc::Receiver<Due>, pending: watch::Sender<usize>) 
 async fn write(table: &Table, version: u64) -> Result<(), DeltaTableError> {
     let mut delta = DeltaTable::new(table.log_store().clone());
     delta.load_version(version).await?;
-    checkpoints::create_checkpoint(&delta, None).await
+    checkpoints::create_checkpoint(&delta, None).await?;
+    match table.is_system() {
+        true => remove_old_log(table, version).await,
+        false => Ok(()),
+    }
+}
+
+/// Removes the log from before the last checkpoint that leaves so many commits after it.
+async fn remove_old_log(table: &Table, version: u64) -> Result<(), DeltaTableError> {
+    let Some(keep) = version.checked_sub(SYSTEM_LOG_COMMITS_KEPT) else { return Ok(()) };
+    // However young the files are; those that must stay are found by their versions.
+    let now = chrono::Utc::now().timestamp_millis();
+    let removed = checkpoints::cleanup_expired_logs_for(keep, table.log_store().as_ref(), now, None).await?;
+    tracing::debug!(table.path = %table.path(), removed, "old log files removed");
+    Ok(())
 }

@@ -194,7 +194,9 @@ impl Creation {
     async fn write_rows(&self, table: &Table, plan: &LogicalPlan, state: &SessionState) -> Result<DataFiles> {
         let name = self.definition.name().to_string();
         let constraints = self.definition.constraints().clone();
-        let rows = Rows::plan(plan.clone(), self.definition.schema(), constraints, &name, state).await?;
+        let onlooker = self.notes.onlooker.as_ref();
+        let schema = self.definition.schema();
+        let rows = Rows::plan(plan.clone(), schema, constraints, &name, state, onlooker).await?;
         let store = table.log_store().object_store(None);
         let written = DataFiles::of_query(&rows, self.definition.partition_by(), store, state).await;
         written.map_err(|error| rows.failure().unwrap_or(error))

@@ -53,6 +53,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
@@ -168,6 +169,15 @@ pub struct CommitNotes {
     /// The version of the written table that the plan reads as what is in it now. A rewrite (OVERWRITE, OR REPLACE)
     /// of another version is a conflict: it would lose what was written since.
     pub read: Option<u64>,
+    /// Who wants to know how far the writing of a query's rows is.
+    pub onlooker: Option<Arc<dyn Onlooker>>,
+}
+
+/// Somebody who waits for a write.
+pub trait Onlooker: fmt::Debug + Send + Sync {
+    /// The share of its rows that is written, from 0 to 1. It is told where the plan says how many there will be, which
+    /// may be an estimate.
+    fn done(&self, share: f64);
 }
 
 /// What a write did.

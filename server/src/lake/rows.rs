@@ -5,6 +5,7 @@
 //! names the column, and an error of the query keeps its class, which deltalake would turn into a text.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::Array;
@@ -13,11 +14,13 @@ use arrow::record_batch::RecordBatch;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
+use super::Onlooker;
 use super::align::align;
 use super::constraints::Constraints;
 use crate::{Error, Result};
@@ -33,7 +36,35 @@ pub struct Rows {
     table: Arc<str>,
     /// The first error of the rows themselves.
     failure: Arc<Mutex<Option<Error>>>,
+    counter: Counter,
 }
+
+/// Counts rows for somebody who waits for them.
+#[derive(Debug, Clone)]
+struct Counter {
+    onlooker: Option<Arc<dyn Onlooker>>,
+    /// How many there will be, as far as the plan can tell.
+    expected: Option<usize>,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Counter {
+    fn new(plan: &dyn ExecutionPlan, onlooker: Option<&Arc<dyn Onlooker>>) -> Self {
+        let statistics = StatisticsContext::new().compute(plan, &StatisticsArgs::new()).ok();
+        let expected = statistics.and_then(|statistics| statistics.num_rows.get_value().copied());
+        Counter { onlooker: onlooker.cloned(), expected: expected.filter(|rows| *rows > 0), seen: Arc::default() }
+    }
+
+    fn count(&self, rows: usize) {
+        let seen = self.seen.fetch_add(rows, Ordering::Relaxed) + rows;
+        if let (Some(onlooker), Some(expected)) = (&self.onlooker, self.expected) {
+            onlooker.done((seen as f64 / expected as f64).min(WRITTEN_SHARE_MAX));
+        }
+    }
+}
+
+/// What is left when all rows are there: the last file, and the commit.
+const WRITTEN_SHARE_MAX: f64 = 0.99;
 
 impl Rows {
     /// Plans the rows of `plan`, whose columns are in the order of `schema`, as rows of a table with these columns.
@@ -43,10 +74,12 @@ impl Rows {
         constraints: Constraints,
         table: &str,
         state: &SessionState,
+        onlooker: Option<&Arc<dyn Onlooker>>,
     ) -> Result<Self> {
         let aligned = align(plan, schema)?;
         let plan = state.create_physical_plan(&aligned).await?;
-        Ok(Rows { plan, schema: schema.clone(), constraints, table: table.into(), failure: Arc::default() })
+        let counter = Counter::new(plan.as_ref(), onlooker);
+        Ok(Rows { plan, schema: schema.clone(), constraints, table: table.into(), failure: Arc::default(), counter })
     }
 
     /// The table's columns.
@@ -85,6 +118,7 @@ impl Rows {
         }
         let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?;
         self.constraints.check(&batch, &self.table)?;
+        self.counter.count(batch.num_rows());
         Ok(batch)
     }
 

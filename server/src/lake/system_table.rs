@@ -23,7 +23,7 @@ use serde_json::json;
 use super::data_files::DataFiles;
 use super::definition::Definition;
 use super::provider::TableVersion;
-use super::table::Table;
+use super::table::{SYSTEM, Table};
 use super::types::storage_schema;
 use super::{CommitNotes, Lake, NewTable, OnExisting, TableName, Written, commit};
 use crate::{Error, Result};
@@ -45,7 +45,7 @@ impl Lake {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
             return Err(Error::internal(format!("`{name}` cannot be the name of a system table")));
         }
-        let path = format!("system/{name}");
+        let path = format!("{SYSTEM}{name}");
         // No id of a table has a slash in it.
         let table = self.table_at(&path, path.clone(), true)?;
         let schema = storage_schema(&schema)?;

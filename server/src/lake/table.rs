@@ -19,6 +19,9 @@ use super::store::Store;
 use crate::limits::{TABLE_STATES_MAX, TABLE_STATES_PER_TABLE_MAX};
 use crate::{Error, Result};
 
+/// Where the tables of Limn's own lie.
+pub const SYSTEM: &str = "system/";
+
 /// One Delta table, open.
 pub struct Table {
     /// Where it lies in the data directory: `tables/<id>` or `system/<name>`.
@@ -44,6 +47,11 @@ impl Table {
     /// Where it lies in the data directory.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether it is one of Limn's own, which is read at its latest version only.
+    pub fn is_system(&self) -> bool {
+        self.path.starts_with(SYSTEM)
     }
 
     /// The log, for reading.

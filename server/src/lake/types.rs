@@ -20,7 +20,7 @@ use limn_sql_udfs::model::signature::ValueType;
 pub use assign::{assign, is_assignable, pieces};
 pub use parse::parse_sql_type;
 pub use storage::{storage_schema, storage_type};
-pub use wire::{parameter_type, wire_batch, wire_schema, wire_type};
+pub use wire::{WireTypes, parameter_type, wire_batch, wire_schema, wire_type};
 
 /// The most digits that a decimal of a Delta table has.
 pub const DECIMAL_DIGITS_MAX: u8 = 38;

@@ -84,7 +84,8 @@ impl Insert {
         let schema = storage_schema(&before.snapshot().arrow_schema())?;
         let constraints = Constraints::new(before.snapshot().metadata().configuration(), &schema)?;
         let name = self.relation.name.to_string();
-        let rows = Rows::plan(self.plan.clone(), &schema, constraints, &name, &self.state).await?;
+        let onlooker = self.notes.onlooker.as_ref();
+        let rows = Rows::plan(self.plan.clone(), &schema, constraints, &name, &self.state, onlooker).await?;
         let source = provider_as_source(Arc::new(rows.clone().into_table()?));
         let input = LogicalPlanBuilder::scan("rows", source, None)?.build()?;
         let guarded = table.guarded(&self.notes.gate, Some(before.version()));

@@ -14,7 +14,7 @@ pub fn number_placeholders(sql: &str) -> Cow<'_, str> {
     }
     let mut scanner = Scanner { sql, chars: sql.char_indices().peekable() };
     let mut out = String::with_capacity(sql.len() + 8);
-    let mut number = 0;
+    let (mut number, mut word) = (0, 0..0);
     while let Some((at, c)) = scanner.chars.next() {
         if c == '?' {
             number += 1;
@@ -22,9 +22,13 @@ pub fn number_placeholders(sql: &str) -> Cow<'_, str> {
             out.push_str(&number.to_string());
             continue;
         }
-        scanner.skip_literal(at, c);
+        let before = if word.end == at { sql.get(word.clone()).unwrap_or_default() } else { "" };
+        scanner.skip_literal(at, c, before);
         let end = scanner.position();
         out.push_str(sql.get(at..end).unwrap_or_default());
+        if c.is_alphanumeric() || c == '_' {
+            word = if word.end == at { word.start..end } else { at..end };
+        }
     }
     Cow::Owned(out)
 }
@@ -44,9 +48,13 @@ impl Scanner<'_> {
         self.chars.next_if(|(_, c)| *c == wanted).is_some()
     }
 
-    /// Given that `c` at byte `at` was read, reads to the end of the string, identifier or comment that it opens.
-    fn skip_literal(&mut self, at: usize, c: char) {
+    /// Given that `c` at byte `at` was read, right after the word `before`, reads to the end of the string, identifier or
+    /// comment that it opens.
+    fn skip_literal(&mut self, at: usize, c: char, before: &str) {
+        let is = |word: &str| before.eq_ignore_ascii_case(word);
         match c {
+            '\'' if is("e") => self.skip_escaped(),
+            '\'' if is("q") || is("nq") => self.skip_delimited(),
             // A doubled quote stays inside, as it closes and opens again.
             '\'' | '"' | '`' => self.skip_past(c),
             '-' if self.next_is('-') => self.skip_past('\n'),
@@ -58,6 +66,34 @@ impl Scanner<'_> {
 
     fn skip_past(&mut self, end: char) {
         let _found = self.chars.by_ref().any(|(_, c)| c == end);
+    }
+
+    /// `E'…'`, where a backslash takes its meaning from the character after it.
+    fn skip_escaped(&mut self) {
+        while let Some((_, c)) = self.chars.next() {
+            match c {
+                '\\' => drop(self.chars.next()),
+                '\'' if !self.next_is('\'') => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// `Q'[…]'`, which ends with the counterpart of its first character and a quote.
+    fn skip_delimited(&mut self) {
+        let close = match self.chars.next() {
+            Some((_, '[')) => ']',
+            Some((_, '{')) => '}',
+            Some((_, '<')) => '>',
+            Some((_, '(')) => ')',
+            Some((_, other)) => other,
+            None => return,
+        };
+        while let Some((_, c)) = self.chars.next() {
+            if c == close && self.next_is('\'') {
+                return;
+            }
+        }
     }
 
     /// Block comments nest in this dialect.
@@ -122,7 +158,12 @@ mod tests {
             "SELECT $$ ? $$",
             "SELECT $tag$ ? $$ ? $tag$",
             "SELECT $1",
+            "SELECT E'it\\'s ?', e'a''b\\'?', E'\\\\' || '?'",
+            "SELECT Q'[it's ?]', q'{?]'?}', nQ'!it's ?!'",
             "SELECT 'unfinished ?",
+            "SELECT E'unfinished \\",
+            "SELECT Q'",
+            "SELECT Q'[unfinished ?",
             "SELECT /* unfinished ?",
             "SELECT $$ unfinished ?",
         ] {
@@ -134,6 +175,12 @@ mod tests {
     fn what_follows_a_literal_is_seen_again() {
         for (sql, expected) in [
             ("SELECT '?' = ?", "SELECT '?' = $1"),
+            ("SELECT E'\\\\', ?, E'?'", "SELECT E'\\\\', $1, E'?'"),
+            ("SELECT q'(?)'||?", "SELECT q'(?)'||$1"),
+            // Longer words and blanks give a quote no other meaning.
+            ("SELECT DATE'\\', ?", "SELECT DATE'\\', $1"),
+            ("SELECT 1 AS e, '\\', ?", "SELECT 1 AS e, '\\', $1"),
+            ("SELECT e '\\', ?", "SELECT e '\\', $1"),
             ("SELECT 1 -- ?\n, ?", "SELECT 1 -- ?\n, $1"),
             ("SELECT /* ? */ ? /*?*/ ?", "SELECT /* ? */ $1 /*?*/ $2"),
             ("SELECT $a$?$a$, ?", "SELECT $a$?$a$, $1"),

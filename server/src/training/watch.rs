@@ -20,10 +20,10 @@ use crate::{Error, Result};
 pub struct Progress(Arc<AtomicU64>);
 
 impl Progress {
-    /// Says that the share `done`, from 0 to 1, is done.
+    /// Says that the share `done`, from 0 to 1, is done. What was done stays done, whatever is said later.
     pub fn is(&self, done: f64) {
-        // One more than the bits, so that nothing said is not 0 %.
-        self.0.store(done.clamp(0.0, 1.0).to_bits() + 1, Ordering::Relaxed);
+        // One more than the bits, so that nothing said is not 0 %; those of positive numbers have the numbers' order.
+        self.0.fetch_max(done.clamp(0.0, 1.0).to_bits() + 1, Ordering::Relaxed);
     }
 
     /// The share that is done, where the statement has said so.

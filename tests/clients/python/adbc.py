@@ -33,6 +33,8 @@ def main():
         session(url, connection)
         errors(connection)
         partitions(url, connection)
+        incremental(connection)
+        options(url)
         cancellation(connection)
         time_outs(connection)
     with flight_sql.connect(url, autocommit=True) as one, flight_sql.connect(url, autocommit=True) as two:
@@ -86,6 +88,11 @@ def results(connection):
         expect(len(cursor.fetch_df()), 100_000, "fetch_df")
         cursor.execute(series)
         expect(cursor.fetch_polars().height, 100_000, "fetch_polars")
+        # Zones come in the one form that Python's libraries read.
+        for zone in ["+10", "+1000", "+10:00", "Australia/Brisbane"]:
+            cursor.execute(f"SELECT TIMESTAMP '2024-01-01 00:00:00' AT TIME ZONE '{zone}' AS there")
+            (there,) = cursor.fetchone()
+            expect((there.hour, there), (0, datetime.datetime(2023, 12, 31, 14, tzinfo=datetime.timezone.utc)), zone)
         # A cursor that is used again forgets what it had not read.
         cursor.execute(series)
         cursor.execute("SELECT 1 AS one")
@@ -246,6 +253,12 @@ def session(url, connection):
         refused(adbc_driver_manager.Error, "elsewhere", lambda: setattr(own, "adbc_current_catalog", "elsewhere"))
         own.adbc_current_catalog = "lake"
         expect(own.adbc_current_db_schema, "system")
+    with flight_sql.connect(url, autocommit=True) as own:
+        # Without credentials and cookies: the driver keeps the token that the answer brings.
+        rows(own, "USE system")
+        expect(rows(own, "SELECT count(*) FROM models"), [(0,)])
+        rows(own, "SET statement_timeout = '3min'")
+        expect(rows(own, "SHOW statement_timeout"), [("statement_timeout", "3min")])
     expect(connection.adbc_current_db_schema, "main", "the schema of another connection")
 
 
@@ -285,6 +298,61 @@ def partitions(url, connection):
         with flight_sql.connect(url, autocommit=True) as other, other.cursor() as cursor:
             cursor.adbc_read_partition(tickets[0])
             expect(cursor.fetchall(), [("a", 7), ("a", 7), ("ü", None)])
+
+
+def incremental(connection):
+    """`PollFlightInfo`, which the driver uses where it is told to: each part once, then none; an effect once."""
+    incrementally = {adbc_driver_manager.StatementOptions.INCREMENTAL.value: "true"}
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE polled (n BIGINT)")
+    for sql, found in [("SELECT n FROM readings WHERE n IS NOT NULL", [(7,), (7,)]),
+                       ("INSERT INTO polled SELECT value FROM range(0, 1000)", [(1000,)])]:
+        with connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**incrementally)
+            tickets = []
+            # None come while it runs, and again once it is told that there are no more.
+            while True:
+                more, _ = cursor.adbc_execute_partitions(sql)
+                if tickets and not more:
+                    break
+                tickets += more
+                progress = cursor.adbc_statement.get_option_float(adbc_driver_manager.StatementOptions.PROGRESS.value)
+                expect(progress == 1.0, bool(tickets), f"{progress} is the progress with {len(tickets)} parts")
+        expect(len(tickets), 1, f"parts of {sql}")
+        with connection.cursor() as cursor:
+            cursor.adbc_read_partition(tickets[0])
+            expect(cursor.fetchall(), found)
+    expect(rows(connection, "SELECT count(*) FROM polled"), [(1000,)], "an effect that was polled")
+
+
+def options(url):
+    """What the driver passes on: session options, headers, cookies."""
+    option = "adbc.flight.sql.session.option.statement_timeout"
+    with flight_sql.connect(url, autocommit=True) as connection:
+        connection.adbc_connection.set_options(**{option: "2min"})
+        expect(connection.adbc_connection.get_option(option), "2min")
+        expect(rows(connection, "SHOW statement_timeout"), [("statement_timeout", "2min")])
+        for name, value in [("adbc.flight.sql.session.option.nothing", "1"), (option, "soon")]:
+            error = refused(adbc_driver_manager.Error, "",
+                            lambda: connection.adbc_connection.set_options(**{name: value}))
+            expect(error.status_code, STATUS.INVALID_ARGUMENT, name)
+        expect(connection.adbc_connection.get_option(option), "2min")
+    cookies = {adbc_driver_flightsql.DatabaseOptions.WITH_COOKIE_MIDDLEWARE.value: "true"}
+    with flight_sql.connect(url, db_kwargs=cookies, autocommit=True) as connection:
+        rows(connection, "USE system")
+        expect(connection.adbc_current_db_schema, "system")
+        expect(rows(connection, "SELECT count(*) FROM models"), [(0,)])
+    # The types that the engine has, for who asks for them.
+    headers = {adbc_driver_flightsql.DatabaseOptions.RPC_CALL_HEADER_PREFIX.value + "limn-wire-types": "native"}
+    sql = "SELECT arrow_cast('a', 'Utf8View') AS v, arrow_cast('b', 'Dictionary(Int32, Utf8)') AS d"
+    with flight_sql.connect(url, db_kwargs=headers, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        native = cursor.fetch_arrow_table()
+        expect(native.schema.types, [pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
+        expect(native.to_pylist(), [{"v": "a", "d": "b"}])
+    with flight_sql.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        expect(cursor.fetch_arrow_table().schema.types, [pa.string(), pa.string()])
 
 
 def cancellation(connection):

@@ -25,6 +25,7 @@ def main():
             mismatches(cursor)
             sources(cursor)
             encodings(cursor)
+            shapes(cursor)
             much(cursor)
         places(connection)
         temporary(url, connection)
@@ -128,6 +129,7 @@ def encodings(cursor):
         "unsigned": pa.array([2**32 - 1, None], pa.uint32()), "day": pa.array([moment.date(), None], pa.date64()),
         "half": pa.array([1.5, None], pa.float16()),
         "small": pa.array([decimal.Decimal("1.25"), None], pa.decimal64(5, 2)),
+        "hundreds": pa.array([decimal.Decimal("123E2"), None], pa.decimal128(5, -2)),
         "list": pa.array([["x"], None], pa.large_list(pa.string_view())),
         "fixed": pa.array([[1, 2], None], pa.list_(pa.int32(), 2)),
     })
@@ -143,6 +145,24 @@ def encodings(cursor):
     expect(first["nanos"], moment)
     expect(first["zone"].replace(tzinfo=None), moment.replace(microsecond=123000))
     expect(first["small"], decimal.Decimal("1.25"))
+    # A scale below zero is one that no table has: the digits before the point are spelled out.
+    expect((first["hundreds"].as_tuple(), data.schema.field("hundreds").type),
+           (decimal.Decimal(12300).as_tuple(), pa.decimal128(5, -2)))
+
+
+def shapes(cursor):
+    """Many columns, many batches, an empty batch among others, columns that are said to have no NULL."""
+    many = pa.table({f"col_{i}": list(range(5)) for i in range(100)})
+    expect(cursor.adbc_ingest("many_columns", many, mode="replace"), 5)
+    expect(rows(cursor, "SELECT count(*), sum(col_0), sum(col_99) FROM many_columns"), [(5, 10, 10)])
+    whole = DATA.to_batches()[0]
+    parts = pa.RecordBatchReader.from_batches(DATA.schema, [whole.slice(0, 0), whole, whole.slice(1, 0), whole.slice(1)])
+    expect(cursor.adbc_ingest("parts", parts, mode="create"), 5)
+    expect(rows(cursor, "SELECT count(*), sum(id) FROM parts"), [(5, 11)])
+    strict = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("x", pa.float64())])
+    expect(cursor.adbc_ingest("strict", pa.table({"id": [1], "x": [0.5]}, schema=strict), mode="create"), 1)
+    expect(cursor.adbc_ingest("strict", pa.table({"id": [2], "x": [None]}, schema=strict), mode="append"), 1)
+    expect(rows(cursor, "SELECT * FROM strict ORDER BY id"), [(1, 0.5), (2, None)])
 
 
 def much(cursor):
@@ -164,16 +184,29 @@ def much(cursor):
 
 
 def temporary(url, connection):
-    """A temporary table is the session's own, and goes with it; or it is refused in so many words."""
+    """A temporary table is the session's own, in every mode, and goes with it."""
+    with flight_sql.connect(url, autocommit=True) as own, own.cursor() as cursor:
+        def ingest(mode, data=DATA):
+            return cursor.adbc_ingest("passing", data, mode=mode, temporary=True)
+
+        fails(STATUS.NOT_FOUND, "passing", lambda: ingest("append"))
+        expect(ingest("create"), 3)
+        fails(STATUS.ALREADY_EXISTS, "passing", lambda: ingest("create"))
+        expect(ingest("append"), 3)
+        expect(rows(cursor, "SELECT count(*) FROM passing"), [(6,)])
+        expect(ingest("replace"), 3)
+        expect(ingest("create_append"), 3)
+        expect(rows(cursor, "SELECT count(*), sum(id) FROM passing"), [(6, 12)])
+        expect(own.adbc_get_table_schema("passing").names, ["id", "name"])
     with connection.cursor() as cursor:
-        try:
-            cursor.adbc_ingest("passing", DATA, mode="create", temporary=True)
-        except adbc_driver_manager.NotSupportedError as error:
-            assert "temporary" in str(error), error
-            return
-        expect(rows(cursor, "SELECT count(*) FROM passing"), [(3,)])
-    with flight_sql.connect(url, autocommit=True) as other, other.cursor() as cursor:
         refused(adbc_driver_manager.Error, "passing", lambda: rows(cursor, "SELECT * FROM passing"))
+    with flight_sql.connect(url, autocommit=True) as other, other.cursor() as cursor:
+        # A table that lasts may have the name; in the session of a temporary one it is hidden, and not harmed.
+        expect(cursor.adbc_ingest("both", DATA.slice(0, 1), mode="create"), 1)
+        expect(cursor.adbc_ingest("both", DATA, mode="create", temporary=True), 3)
+        expect(rows(cursor, "SELECT count(*) FROM both"), [(3,)])
+    with connection.cursor() as cursor:
+        expect(rows(cursor, "SELECT count(*) FROM both"), [(1,)])
 
 
 if __name__ == "__main__":

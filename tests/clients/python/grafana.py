@@ -32,6 +32,16 @@ def main():
     expect(pa.ipc.read_schema(pa.py_buffer(columns[0]["table_schema"])).names, ["time", "host", "load"])
     macros(client)
     messages(client)
+    nanoseconds(sys.argv[1])
+
+
+def nanoseconds(url):
+    """The plugin takes every timestamp for nanoseconds. It sends metadata with each call, and asks for them so."""
+    client = Client(url, flight.FlightCallOptions(headers=[(b"limn-wire-types", b"native")]))
+    sql = "SELECT arrow_cast(time, 'Timestamp(Nanosecond, None)') AS time, load FROM metrics ORDER BY 1 LIMIT 1"
+    found = client.query(sql)
+    expect(found.schema.field("time").type, pa.timestamp("ns"))
+    expect(found["time"].cast(pa.int64()).to_pylist(), [1704067200 * 10**9])
 
 
 def macros(client):

@@ -30,8 +30,11 @@ PLAIN = {
 
 def main():
     rows = json.loads(TYPES.read_text())["rows"]
-    assert len({row["name"] for row in rows}) == len(rows) > 90, "names of rows must differ"
+    assert len({row["name"] for row in rows}) == len(rows) > 105, "names of rows must differ"
     paths = {"literal": literal, "parameter": parameter, "table": table, "ingest": ingest}
+    for row in rows:
+        left_out = {*paths, "jdbc-parameter"} - set(row["paths"].split())
+        assert bool(left_out) == ("why" in row), f"{row['name']} leaves out {left_out} because of {row.get('why')}"
     failures = []
     with flight_sql.connect(sys.argv[1], autocommit=True) as connection:
         for row in rows:
@@ -108,10 +111,22 @@ def arrow_type(text):
     if kind == "List":
         return pa.list_(pa.field("item", arrow_type(inner)))
     if kind == "Map":
-        return pa.map_(*(arrow_type(part) for part in inner.split(", ")))
+        return pa.map_(*(arrow_type(part) for part in parts(inner)))
     assert kind == "Struct", text
-    fields = (part.split(": ") for part in inner.split(", "))
+    fields = (part.split(": ", 1) for part in parts(inner))
     return pa.struct([pa.field(name, arrow_type(of)) for name, of in fields])
+
+
+def parts(text):
+    """What stands between the commas that no parenthesis encloses."""
+    found, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [part.strip() for part in found]
 
 
 def same_type(found, expected):
@@ -121,6 +136,9 @@ def same_type(found, expected):
     if pa.types.is_map(expected):
         return (pa.types.is_map(found) and same_type(found.key_type, expected.key_type)
                 and same_type(found.item_type, expected.item_type))
+    if pa.types.is_struct(expected):
+        return (pa.types.is_struct(found) and [field.name for field in found] == [field.name for field in expected]
+                and all(same_type(one.type, other.type) for one, other in zip(found, expected)))
     return found == expected
 
 

@@ -5,10 +5,14 @@ as expected, and prints nothing otherwise.
 """
 
 import sys
+from urllib.parse import quote, urlsplit
 
 import adbc_driver_flightsql.dbapi as dbapi
 import adbc_driver_manager
+import flightsql
+import flightsql.sqlalchemy  # registers the dialect
 import pyarrow.flight as flight
+import sqlalchemy as sa
 from adbc_driver_flightsql import DatabaseOptions
 
 from check import expect
@@ -54,6 +58,31 @@ def passwords_are_parameters(url):
     expect(len(ask(url, "SHOW TOKENS", **admin)), 2, "a token was made once")
 
 
+def superset(url, token):
+    """flightsql-dbapi, by itself and under SQLAlchemy. Its token goes into each call; its password into a handshake."""
+    address = urlsplit(url)
+    place = {"host": address.hostname, "port": address.port, "insecure": True}
+    for what, options in [("user and password", {"user": USER, "password": PASSWORD}), ("a token", {"token": token})]:
+        with flightsql.connect(flightsql.FlightSQLClient(**place, **options)) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT current_user")
+            expect(cursor.fetchall(), [[USER]], what)
+    base = f"{address.hostname}:{address.port}?insecure=true"
+    for url in [f"datafusion+flightsql://{USER}:{quote(PASSWORD)}@{base}", f"datafusion+flightsql://{base}&token={token}"]:
+        engine = sa.create_engine(url)
+        with engine.connect() as connection:
+            expect(connection.execute(sa.text("SELECT current_user")).scalar(), USER, url)
+        expect("main" in sa.inspect(engine).get_schema_names(), True)
+        engine.dispose()
+    # Without either it says `Bearer None`.
+    for options in [{}, {"token": "wrong"}]:
+        try:
+            flightsql.connect(flightsql.FlightSQLClient(**place, **options)).cursor().execute("SELECT 1")
+        except flight.FlightUnauthenticatedError:
+            continue
+        raise AssertionError(f"{options} was let in")
+
+
 def arrow_flight(url, token):
     location = url.replace("grpc://", "grpc+tcp://")
     with flight.connect(location) as client:
@@ -76,3 +105,4 @@ if __name__ == "__main__":
     adbc(url, token)
     passwords_are_parameters(url)
     arrow_flight(url, token)
+    superset(url, token)

@@ -5,13 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
+use arrow::record_batch::RecordBatch;
 use arrow_flight::CancelFlightInfoRequest;
 use futures::StreamExt;
 use prost::Message;
 
-use crate::wire::{Reply, Wire, WireError};
+use crate::choices::Choices;
+use crate::raw::ingest_mode;
+use crate::wire::{Wire, WireError};
 use crate::{Context, Outcome, TestServer, cells, fail};
 
 /// Rows of the table that is read.
@@ -19,9 +24,9 @@ const FACTS: u64 = 100_000;
 /// Connections out of ten that also load.
 const LOADERS_IN_TEN: usize = 1;
 /// Rows of one load.
-const LOAD_ROWS: u64 = 500;
-/// Loads after which a connection drops its table and begins anew, so that tables stay of one size.
-const LOADS_PER_TABLE: u64 = 40;
+const LOAD_ROWS: u64 = 2_000;
+/// Loads after which a connection replaces its table, so that tables stay of one size.
+const LOADS_PER_TABLE: u64 = 20;
 /// The longest rest between two pieces of work.
 const REST_MAX_MS: u64 = 900;
 /// Errors that are kept as texts.
@@ -83,21 +88,6 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Numbers that look random and are the same for the same seed: splitmix64,
-/// <https://prng.di.unimi.it/splitmix64.c>.
-#[derive(Debug)]
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % end
-    }
-}
-
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -112,7 +102,7 @@ impl Connection {
     /// Connects.
     pub async fn open(server: &TestServer, number: usize, seed: u64) -> Outcome<Self> {
         let wire = server.connect().await?;
-        let choices = Choices(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
+        let choices = Choices::new(seed.wrapping_mul(1_000_003).wrapping_add(number as u64));
         Ok(Connection { wire, number, choices, loads: 0, tally: Tally::default() })
     }
 
@@ -165,18 +155,12 @@ impl Connection {
     /// Loads into a table of the connection's own, counts it, and now and then begins anew.
     async fn load(&mut self) -> Outcome {
         let table = format!("loaded_{}", self.number);
-        if self.loads.is_multiple_of(LOADS_PER_TABLE) {
-            self.wire.run(&format!("CREATE OR REPLACE TABLE {table} (id BIGINT, x DOUBLE)")).await?;
-        }
-        let from = self.loads * LOAD_ROWS;
-        let sql = format!(
-            "INSERT INTO {table} SELECT value, value * 0.5 FROM generate_series({}, {})",
-            from + 1,
-            from + LOAD_ROWS
-        );
-        match self.wire.run(&sql).await? {
-            Reply::Count(LOAD_ROWS) => {}
-            other => return Err(fail(format!("expected {LOAD_ROWS} rows loaded, found {other:?}"))),
+        let mode = if self.loads.is_multiple_of(LOADS_PER_TABLE) { "replace" } else { "append" };
+        let rows = futures::stream::iter([Ok(rows(self.loads * LOAD_ROWS)?)]);
+        let taken = self.wire.client().execute_ingest(ingest_mode(&table, mode), rows).await;
+        match taken.map_err(WireError::from)? {
+            count if count == LOAD_ROWS as i64 => {}
+            other => return Err(fail(format!("expected {LOAD_ROWS} rows loaded, found {other}"))),
         }
         self.loads += 1;
         let wanted = (self.loads - 1) % LOADS_PER_TABLE + 1;
@@ -214,6 +198,15 @@ impl Connection {
     }
 }
 
+/// The rows of one load, numbered from there.
+fn rows(from: u64) -> Outcome<RecordBatch> {
+    let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(from..from + LOAD_ROWS));
+    let halves: ArrayRef = Arc::new(Float64Array::from_iter_values((from..from + LOAD_ROWS).map(|id| id as f64 / 2.0)));
+    let words: ArrayRef =
+        Arc::new(StringArray::from_iter_values((from..from + LOAD_ROWS).map(|id| format!("row {id}"))));
+    Ok(RecordBatch::try_from_iter([("id", ids), ("x", halves), ("s", words)])?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,16 +217,5 @@ mod tests {
         let tally = Tally { short, ..Tally::default() };
         assert_eq!((tally.short_ms(0.5), tally.short_ms(0.99)), (100.0, 198.0));
         assert!(Tally::default().short_ms(0.5).is_nan());
-    }
-
-    #[test]
-    fn choices_repeat_with_their_seed_and_stay_below() {
-        let draw = |seed| {
-            let mut choices = Choices(seed);
-            (0..100).map(|_| choices.below(7)).collect::<Vec<_>>()
-        };
-        assert_eq!(draw(1), draw(1));
-        assert_ne!(draw(1), draw(2));
-        assert!(draw(1).iter().all(|n| *n < 7) && draw(1).contains(&0) && draw(1).contains(&6));
     }
 }

@@ -10,7 +10,7 @@ use super::{Finding, Source};
 const GROUND: [&str; 6] = ["error", "limits", "telemetry", "Error", "Result", "Class"];
 
 /// The parts of the server and what else each may name; a longer path allows only what is below it.
-const SERVER: [(&str, &[&str]); 14] = [
+const SERVER: [(&str, &[&str]); 15] = [
     ("lake", &[]),
     ("registry", &["lake"]),
     ("training", &["registry", "lake"]),
@@ -18,8 +18,9 @@ const SERVER: [(&str, &[&str]); 14] = [
     ("engine", &["sql", "training", "registry", "lake"]),
     ("flight", &["engine", "config", "tls"]),
     ("http", &["engine", "config", "tls"]),
-    ("command", &["engine", "flight", "http", "config", "tls", "lake::disk"]),
+    ("command", &["engine", "flight", "http", "config", "tls", "lake::disk", "allocator"]),
     ("tls", &["config"]),
+    ("allocator", &[]),
     ("config", &[]),
     ("error", &[]),
     ("limits", &[]),

@@ -38,9 +38,10 @@ pub struct Source {
 }
 
 /// Directories of the repository that hold its own text; build outputs and caches are elsewhere.
-const ROOTS: [&str; 9] = ["server", "sql-udfs", "clients", "kernel", "tests", "examples", "docs", "bench", ".ci"];
-/// Directories below them that are not.
-const SKIPPED: [&str; 5] = ["target", "node_modules", "__pycache__", ".venv", "snapshots"];
+const ROOTS: [&str; 10] =
+    ["server", "sql-udfs", "clients", "kernel", "tests", "fuzz", "examples", "docs", "bench", ".ci"];
+/// Directories below them that are not; `corpus` holds bytes.
+const SKIPPED: [&str; 7] = ["target", "node_modules", "__pycache__", ".venv", "snapshots", "corpus", "artifacts"];
 /// Files of text by their extension; those without one are scripts.
 const TEXTS: [&str; 11] = ["rs", "toml", "md", "py", "java", "xml", "sh", "slt", "sql", "txt", ""];
 

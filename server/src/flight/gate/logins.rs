@@ -48,6 +48,11 @@ impl Logins {
         entries.insert(hash, Login { basis, used: now });
     }
 
+    /// How many are accepted.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Does not accept a token any more.
     pub fn remove(&self, hash: &str) {
         self.lock().remove(hash);

@@ -128,6 +128,11 @@ impl Gate {
         self.owed.contains(ticket, now)
     }
 
+    /// How many session tokens are accepted.
+    pub fn session_tokens(&self) -> usize {
+        self.logins.len()
+    }
+
     /// Whether everyone is let in.
     pub fn is_open(&self) -> bool {
         self.open && self.users.is_empty()

@@ -4,6 +4,7 @@ use arrow::datatypes::{Fields, TimeUnit};
 
 use super::*;
 use crate::Class;
+use crate::limits::{CHECKPOINT_INTERVAL_COMMITS, SYSTEM_LOG_COMMITS_KEPT};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn null_in_a_column_that_has_none_is_refused() {
@@ -200,6 +201,38 @@ async fn a_system_table_is_outside_the_catalog_and_takes_each_fold_once() {
     assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
     let other = Arc::new(Schema::new(vec![id()]));
     assert_eq!(bench.lake.system_table("runs", other).await.err().unwrap().class(), Class::Internal);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_system_table_stays_short_and_nothing_is_lost() {
+    const COMMITS: i64 = 130;
+    let bench = Bench::new();
+    let schema = Arc::new(Schema::new(vec![id()]));
+    let numbers = bench.lake.system_table("numbers", schema.clone()).await.unwrap();
+    for id in 1..=COMMITS {
+        let column: arrow::array::ArrayRef = Arc::new(arrow::array::Int64Array::from(vec![id]));
+        let batch = RecordBatch::try_new(schema.clone(), vec![column]).unwrap();
+        let notes = CommitNotes { transactions: vec![("fold".into(), id)], ..CommitNotes::default() };
+        numbers.append(vec![batch], notes).await.unwrap();
+        bench.lake.settle().await;
+    }
+    // Kept commits, those since the last checkpoint, and those that the checkpoint before it covers.
+    let most = SYSTEM_LOG_COMMITS_KEPT + 2 * CHECKPOINT_INTERVAL_COMMITS;
+    let commits = bench.files_under("system/numbers/_delta_log").into_iter().filter(|name| name.ends_with(".json"));
+    let (found, all) = (commits.count() as u64, COMMITS as u64);
+    assert!(
+        (SYSTEM_LOG_COMMITS_KEPT..=most).contains(&found) && most < all,
+        "{found} of {all} commits, {most} at most"
+    );
+
+    // As it is for who has it open, and for who opens it.
+    let Bench { dir, lake, .. } = bench;
+    let rows = async |table: &SystemTable| table.read().await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>();
+    assert_eq!(rows(&numbers).await, all as usize);
+    drop((numbers, lake));
+    let numbers = open(dir.path()).system_table("numbers", schema).await.unwrap();
+    assert_eq!(rows(&numbers).await, all as usize);
+    assert_eq!(numbers.transaction_version("fold").await.unwrap(), Some(COMMITS));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -338,10 +338,10 @@ public final class Metadata {
             Check.same("result column " + i + " minds the case", columns.isCaseSensitive(i),
                 expected[i - 1][1].equals(Types.VARCHAR));
         }
-        Check.same("flag is never NULL", columns.isNullable(1), ResultSetMetaData.columnNoNulls);
-        // Driver 18 takes every result column for one that is never NULL.
-        if (driver >= 19) {
-            Check.same("number may be NULL", columns.isNullable(2), ResultSetMetaData.columnNullable);
+        // A result says of all its columns that they may be NULL; driver 18 takes each for one that is not.
+        for (int i = 1; i <= expected.length; i++) {
+            Check.same("result column " + i + " may be NULL", columns.isNullable(i),
+                driver >= 19 ? ResultSetMetaData.columnNullable : ResultSetMetaData.columnNoNulls);
         }
     }
 

@@ -11,6 +11,7 @@ import java.sql.Timestamp;
 import java.sql.Types;
 import java.time.Instant;
 import java.time.LocalDateTime;
+import java.util.Arrays;
 import java.util.Calendar;
 import java.util.List;
 import java.util.TimeZone;
@@ -105,6 +106,9 @@ public final class Prepared {
                 Check.same("TIME", result.getTime(1).getTime(), ((12 * 60 + 34) * 60 + 56) * 1000L);
             }
         }
+        value(connection, "BIGINT[]", "[1,null,3]",
+            s -> s.setArray(1, s.getConnection().createArrayOf("BIGINT", new Object[] {1L, null, 3L})),
+            s -> s.setObject(1, Arrays.asList(1L, null, 3L)));
         byte[] bytes = {0, 1, (byte) 0xff, (byte) 0x80};
         try (PreparedStatement statement = connection.prepareStatement("SELECT CAST(? AS BINARY) AS x")) {
             for (byte[] sent : List.of(bytes, new byte[0])) {

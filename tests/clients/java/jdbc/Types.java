@@ -45,7 +45,11 @@ public final class Types {
             values += tables(connection, rows);
         }
         // A file that has lost its rows, or whose paths have other names, would pass for a success.
-        Check.that("there are at least 200 values, found " + values, values >= 200);
+        Check.that("there are at least 250 values, found " + values, values >= 250);
+        for (Map<String, Object> row : rows) {
+            Check.that(text(row, "name") + " is bound, or says why not",
+                takes(row, "jdbc-parameter") || text(row, "why") != null);
+        }
     }
 
     @SuppressWarnings("unchecked")
@@ -202,8 +206,22 @@ public final class Types {
             case "TIMESTAMP" -> statement.setTimestamp(index, Timestamp.valueOf(LocalDateTime.parse(text)));
             case "TIMESTAMP WITH TIME ZONE" -> statement.setTimestamp(index, Timestamp.from(Instant.parse(text)),
                 Calendar.getInstance(TimeZone.getTimeZone("UTC")));
+            case "LIST" -> statement.setObject(index, numbers(text(row, "sql_type"), text));
             default -> throw new AssertionError("no setter is known for `" + family + "`");
         }
+    }
+
+    /** A JSON list of numbers, as values of the list's own type. */
+    private static List<Object> numbers(String sqlType, String text) {
+        List<Object> found = new ArrayList<>();
+        for (String number : text.substring(1, text.length() - 1).split(", ")) {
+            if (number.equals("null")) {
+                found.add(null);
+            } else if (!number.isEmpty()) {
+                found.add(sqlType.startsWith("DOUBLE") ? (Object) Double.valueOf(number) : Long.valueOf(number));
+            }
+        }
+        return found;
     }
 
     private static void same(String path, Map<String, Object> row, ResultSet result) throws SQLException {
@@ -266,7 +284,8 @@ public final class Types {
 
     /** The driver's JSON has no blanks, and leaves out fields of a struct that are NULL. */
     private static String compact(String text) {
-        return text.replace(", ", ",").replace(": ", ":").replaceAll(",\"\\w+\":null", "");
+        String dense = text.replace(", ", ",").replace(": ", ":");
+        return dense.replaceAll("\"\\w+\":null,?", "").replace(",}", "}");
     }
 
     /** Pairs become an object. */
