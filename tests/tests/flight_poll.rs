@@ -221,7 +221,7 @@ async fn a_failed_effect_fails_its_poll_and_strangers_are_refused() -> Outcome {
     assert_eq!(raw.poll(FlightDescriptor::new_cmd(forged)).await.unwrap_err().code(), Code::NotFound);
     let malformed = FlightDescriptor::new_cmd(b"no command".to_vec());
     assert_eq!(raw.poll(malformed).await.unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(raw.poll(FlightDescriptor::new_cmd(Vec::new())).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(raw.poll(FlightDescriptor::new_cmd(Vec::new())).await.unwrap_err().code(), Code::InvalidArgument);
     raw.action("CancelFlightInfo", CancelFlightInfoRequest { info: told.info }.encode_to_vec()).await?;
     until_running(&server, 0).await
 }
