@@ -45,7 +45,9 @@ async fn statements_wait_in_a_queue_that_has_an_end() -> Outcome {
     let server = server(&["max_concurrent_queries=1", "max_queued_queries=1"])?;
     let (mut first, mut second, mut third) =
         (server.connect().await?, server.connect().await?, server.connect().await?);
-    let endless = tokio::spawn(async move { first.query(ENDLESS).await });
+    // From here on it has its place; while it is only planned, it has none.
+    let (_, stream) = first.open(ENDLESS).await?;
+    let endless = tokio::spawn(stream.try_collect::<Vec<_>>());
     let id = running(&mut third, "SELECT count(value) AS endless FROM generate_series(1, 1000000000000)").await?;
     let waiting = tokio::spawn(async move { second.query("SELECT 42 AS answer").await });
     server.until_metric("limn_statements_queued", 1)?;
@@ -66,7 +68,9 @@ async fn statements_wait_in_a_queue_that_has_an_end() -> Outcome {
 async fn statements_do_not_wait_for_ever() -> Outcome {
     let server = server(&["max_concurrent_queries=1", "queue_wait=50ms"])?;
     let (mut first, mut second) = (server.connect().await?, server.connect().await?);
-    let endless = tokio::spawn(async move { first.query(ENDLESS).await });
+    // From here on it has its place; while it is only planned, it has none.
+    let (_, stream) = first.open(ENDLESS).await?;
+    let endless = tokio::spawn(stream.try_collect::<Vec<_>>());
     running(&mut second, "SELECT count(value) AS endless FROM generate_series(1, 1000000000000)").await?;
     exhausted(&second.query("SELECT 1").await.expect_err("the other one never ends"), "queue_wait")?;
     endless.abort();
