@@ -125,7 +125,7 @@ pub fn ingest(bytes: &[u8]) {
         Ok(request) => request,
         Err(error) => return is_the_clients(&error),
     };
-    assert!(command.transaction_id.is_none() && command.options.is_empty());
+    assert!(command.transaction_id.as_ref().is_none_or(|id| id.is_empty()) && command.options.is_empty());
     assert_eq!((request.table, request.schema, request.catalog), (command.table, command.schema, command.catalog));
     let options = command.table_definition_options.unwrap_or_default();
     let missing = match request.if_missing {
