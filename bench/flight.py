@@ -46,7 +46,7 @@ def main():
     table = made(options.rows)
     parquet = options.scratch / "wide.parquet"
     pyarrow.parquet.write_table(table, parquet)
-    lines = ingest(options, table)
+    print(ingest(options, table), flush=True)
     total = pc.sum(table.column("demand")).as_py()
     del table
     with flight_sql.connect(options.url, autocommit=True) as connection, connection.cursor() as cursor:
@@ -54,8 +54,8 @@ def main():
     delta = newest(options.data_dir / "tables")
     with sail() as sail_url, ceiling(options.ceiling, parquet) as ceiling_url:
         peers = [Peer("Limn", options.url), Peer("pysail", sail_url), Peer("ceiling", ceiling_url)]
-        lines += transfer("a table", peers, ["SELECT * FROM wide", f"SELECT * FROM delta.`{delta}`", "table"],
-                          options.rows, ("demand", total))
+        lines = transfer("a table", peers, ["SELECT * FROM wide", f"SELECT * FROM delta.`{delta}`", "table"],
+                         options.rows, ("demand", total))
         lines += transfer("computed", peers, [f"SELECT {SERIES_LIMN} FROM generate_series(0, {SERIES_ROWS - 1})",
                                               f"SELECT {SERIES_SAIL} FROM range({SERIES_ROWS})", "series"],
                           SERIES_ROWS, ("c9", SERIES_ROWS * (SERIES_ROWS - 1) // 2 + 9 * SERIES_ROWS))
@@ -186,9 +186,10 @@ def ingest(options, table):
             shutil.rmtree(path)
     limn, other = statistics.median(limn), statistics.median(other)
     rate = [f"{table.num_rows / s / 1e6:.2f} M rows/s ({s:.2f} s)" for s in (limn, other)]
-    print("| what | Limn, ADBC `adbc_ingest` | `deltalake.write_deltalake` | Limn / deltalake |\n|---|---|---|---|")
-    print(f"| ingest {table.num_rows:,} rows × 10 columns | {rate[0]} | {rate[1]} | {other / limn:.2f}× as fast |\n")
-    return []
+    head = "| what | Limn, ADBC `adbc_ingest` | `deltalake.write_deltalake` | Limn / deltalake |\n|---|---|---|---|"
+    return f"""{head}
+| ingest {table.num_rows:,} rows × 10 columns | {rate[0]} | {rate[1]} | {other / limn:.2f}× as fast |
+"""
 
 
 if __name__ == "__main__":
