@@ -70,10 +70,11 @@ pub const BOUND_BYTES_KEPT_MAX: usize = 1024 * 1024 * 1024;
 pub const THREAD_STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Arenas of the C library's allocator. Its own default, eight for each core, keeps many times what is in use.
 pub const ALLOCATOR_ARENAS_MAX: usize = 4;
-/// Bytes from which an allocation is a mapping of its own, which goes back to the system when it is freed.
-pub const ALLOCATOR_MAPPED_BYTES: usize = 4 * 1024 * 1024;
-/// Free bytes at the end of an arena from which they go back to the system.
-pub const ALLOCATOR_TRIMMED_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes from which an allocation is a mapping of its own, which goes back to the system when it is freed. It is the
+/// largest that glibc takes: the pages of a mapping come one fault at a time, and a scan would take a third longer.
+pub const ALLOCATOR_MAPPED_BYTES: usize = 32 * 1024 * 1024;
+/// Free bytes at the end of an arena from which they go back to the system at once, not with the next trimming.
+pub const ALLOCATOR_TRIMMED_BYTES: usize = 256 * 1024 * 1024;
 /// How often free memory in the middle of arenas goes back to the system.
 pub const ALLOCATOR_TRIM_INTERVAL: Duration = Duration::from_secs(15);
 /// Bound parameters of one statement.
@@ -121,6 +122,14 @@ pub const WIRE_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const WIRE_GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection that the server closes waits for the client to read the rest and close too.
 pub const WIRE_LINGER: Duration = Duration::from_secs(2);
+/// Bytes of a column's buffer up to which it is copied into what is sent, where larger ones are sent from where they are.
+pub const WIRE_PIECE_BYTES_COPIED: usize = 8 * 1024;
+/// Plans that are kept between `GetFlightInfo` and `DoGet`, on one server.
+pub const WIRE_PLANS_KEPT: usize = 128;
+/// How long such a plan is kept; after that its query is planned again. It holds what its tables were then.
+pub const WIRE_PLANS_KEPT_FOR: Duration = Duration::from_secs(5);
+/// Bytes of a ticket from which its plan is not kept.
+pub const WIRE_PLANS_KEPT_TICKET_BYTES: usize = 16 * 1024;
 /// Batches that wait between the engine and a slow reader.
 pub const WIRE_BATCHES_BUFFERED: usize = 2;
 /// Bytes of the finished result of an effect, which its ticket carries.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -58,6 +59,8 @@ pub(super) struct Scope {
     pub functions: Vec<String>,
     /// What was read so far, by all scopes of the statement.
     pub reads: Arc<Mutex<Vec<TableRead>>>,
+    /// Whether any scope of the statement read what has no version: the catalog, what runs.
+    pub live: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Scope {
@@ -77,7 +80,14 @@ impl Scope {
             generated: HashMap::new(),
             functions: Vec::new(),
             reads: Arc::default(),
+            live: Arc::default(),
         }
+    }
+
+    /// Whether all that was read is still what its name means, and would be read the same again.
+    pub(super) fn still_holds(&self) -> bool {
+        let same = |read: &TableRead| self.inner.lake.find(&read.name).is_some_and(|found| found.id == read.id);
+        !self.live.load(Ordering::Relaxed) && self.reads().iter().all(same)
     }
 
     /// What was read so far, without repetitions.
@@ -98,9 +108,11 @@ impl Scope {
     /// history.
     pub(super) async fn table(&self, name: &TableName, at: At) -> Result<Arc<dyn TableProvider>> {
         if name.schema == SYSTEM_SCHEMA {
+            self.live.store(true, Ordering::Relaxed);
             return self.system_table(name, at).await;
         }
         if name.schema == INFORMATION_SCHEMA && at == At::Latest {
+            self.live.store(true, Ordering::Relaxed);
             return self.information_schema(&name.table).await;
         }
         let relation = self.relation(name)?;

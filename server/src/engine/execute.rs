@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +14,7 @@ use super::catalog::Scope;
 use super::context::{Progress, StatementContext};
 use super::open::Inner;
 use super::plan::{self, Planned};
+use super::ready::ReadyQuery;
 use super::{
     Answer, Description, Kind, Work, copy, insert, kill, model_statements, output, settings, show, table_statements,
     train, user_statements,
@@ -22,12 +22,22 @@ use super::{
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
 
-/// What `sql` would answer.
-pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &str) -> Result<Description> {
-    let scope = Scope::new(inner, ctx);
+/// What `sql` would answer, and the plan of a query.
+pub(super) async fn describe(
+    inner: &Arc<Inner>,
+    ctx: &StatementContext,
+    sql: &str,
+) -> Result<(Description, Option<ReadyQuery>)> {
     match parse(sql)? {
-        Statement::Query(query) => describe_query(ctx, plan::query(scope, *query).await?),
-        Statement::Explain(statement) => describe_query(ctx, plan::statement(scope, *statement).await?),
+        Statement::Query(query) => describe_query(ctx, plan::query(Scope::new(inner, ctx), *query).await?),
+        other => describe_other(Scope::new(inner, ctx), ctx, other).await.map(|description| (description, None)),
+    }
+}
+
+async fn describe_other(scope: Scope, ctx: &StatementContext, statement: Statement) -> Result<Description> {
+    match statement {
+        Statement::Query(_) => Err(Error::internal("a query took the way of an effect")),
+        Statement::Explain(statement) => Ok(describe_query(ctx, plan::statement(scope, *statement).await?)?.0),
         Statement::Show(show) => {
             let batch = show::answer(&scope, &show).await?;
             Ok(Description { kind: Kind::Query, schema: output::wire(ctx, &batch.schema()), parameters: Vec::new() })
@@ -64,18 +74,9 @@ pub(super) async fn describe(inner: &Arc<Inner>, ctx: &StatementContext, sql: &s
 pub(super) fn work(sql: &str) -> Work {
     match parse(sql) {
         Ok(Statement::Query(_) | Statement::Explain(_)) => Work::Query,
-        Ok(Statement::Show(_) | Statement::Use(_) | Statement::Set { .. } | Statement::KillQuery { .. }) | Err(_) => {
-            Work::Light
-        }
+        Ok(Statement::Use(_) | Statement::Set { .. } | Statement::KillQuery { .. }) => Work::LightEffect,
+        Ok(Statement::Show(_)) | Err(_) => Work::Light,
         Ok(_) => Work::Effect,
-    }
-}
-
-/// Whether running `sql` may change anything. It is parsed, no more; what cannot be parsed changes nothing.
-pub(super) fn changes(sql: &str) -> bool {
-    match parse(sql) {
-        Ok(Statement::Query(_) | Statement::Explain(_) | Statement::Show(_)) | Err(_) => false,
-        Ok(_) => true,
     }
 }
 
@@ -87,10 +88,14 @@ fn effect(kind: Kind, schema: SchemaRef, planned: Option<&Planned>) -> Result<De
     Ok(Description { kind, schema, parameters })
 }
 
-fn describe_query(ctx: &StatementContext, planned: Planned) -> Result<Description> {
+fn describe_query(ctx: &StatementContext, planned: Planned) -> Result<(Description, Option<ReadyQuery>)> {
     let parameters = plan::parameters(&planned.plan)?;
-    let plan = planned.state.optimize(&plan::described(planned.plan.clone())?)?;
-    Ok(Description { kind: Kind::Query, schema: output::wire(ctx, &planned.columns(&plan)), parameters })
+    let described = plan::described(planned.plan.clone())?;
+    let ready = ReadyQuery::new(ctx, planned, &described)?;
+    let description = Description { kind: Kind::Query, schema: ready.schema(), parameters };
+    // One with parameters was planned with NULLs in their places.
+    let kept = (description.parameters.is_empty() && ready.still_holds()).then_some(ready);
+    Ok((description, kept))
 }
 
 /// Runs one statement.
@@ -119,12 +124,8 @@ pub(super) async fn execute(
 }
 
 async fn run_query(ctx: &StatementContext, planned: Planned, parameters: &[ScalarValue]) -> Result<Answer> {
-    let state = &planned.state;
-    let plan = state.optimize(&plan::bound(state, planned.plan.clone(), parameters)?)?;
-    let schema = output::wire(ctx, &planned.columns(&plan));
-    let physical = state.query_planner().create_physical_plan(&plan, state).await?;
-    let rows = execute_stream(physical, planned.task())?;
-    Ok(output::stream(ctx, schema, rows))
+    let bound = plan::bound(&planned.state, planned.plan.clone(), parameters)?;
+    ReadyQuery::new(ctx, planned, &bound)?.run(ctx).await
 }
 
 fn no_parameters(parameters: &[ScalarValue]) -> Result<()> {

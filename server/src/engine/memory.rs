@@ -1,8 +1,9 @@
 //! The memory of one statement: its own cap inside of the pool that all share, and the most that it had at once.
 //!
 //! Consumers that can spill share three quarters of the cap in equal parts and go to disk beyond theirs. The rest is for
-//! those that cannot, such as the merging of what was spilled: a sort that took everything could not even do that. It
-//! knows nothing of plans.
+//! those that cannot, such as the merging of what was spilled: a sort that took everything could not even do that. The
+//! last sixteenth is for those that have little: such a merge takes what it gets, and what reads from it needs some too.
+//! It knows nothing of plans.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 
 /// The part of a statement's memory that those who can spill leave alone: one in this many.
 const UNSPILLABLE_DIVISOR: usize = 4;
+/// The part of a statement's memory that those who have more than as much leave alone: one in this many.
+const LAST_DIVISOR: usize = 16;
 
 /// What a statement has reserved.
 #[derive(Debug, Default)]
@@ -63,6 +66,15 @@ struct StatementPool {
 }
 
 impl StatementPool {
+    /// How far the statement's memory may fill up when this reservation grows.
+    fn room_for(&self, reservation: &MemoryReservation, additional: usize) -> usize {
+        let last = self.cap / LAST_DIVISOR;
+        match reservation.size().saturating_add(additional) > last {
+            true => self.cap - last,
+            false => self.cap,
+        }
+    }
+
     /// What divides the reservation, where anything does.
     fn part_of(&self, consumer: &MemoryConsumer) -> Option<&FairSpillPool> {
         consumer.can_spill().then_some(&self.spillable)
@@ -115,7 +127,7 @@ impl MemoryPool for StatementPool {
         if let Some(part) = part {
             part.try_grow(reservation, additional)?;
         }
-        let reserved = match self.usage.try_grow(additional, self.cap) {
+        let reserved = match self.usage.try_grow(additional, self.room_for(reservation, additional)) {
             Ok(()) => self.shared.try_grow(reservation, additional).inspect_err(|_| self.usage.shrunk(additional)),
             Err(now) => Err(DataFusionError::ResourcesExhausted(format!(
                 "expected at most {} bytes of memory for the statement, found {now} and {additional} more for {}",
@@ -151,8 +163,13 @@ mod tests {
         let second = environment(&base, 60, Arc::default());
         let reserve = |env: &RuntimeEnv| MemoryConsumer::new("test").register(&env.memory_pool);
         let (a, b) = (reserve(&first), reserve(&second));
-        assert!(a.try_grow(61).is_err());
-        a.try_grow(60).unwrap();
+        // Who has much leaves the last sixteenth, which is 3, to those who have little.
+        assert!(a.try_grow(58).is_err());
+        a.try_grow(57).unwrap();
+        let little = reserve(&first);
+        assert!(little.try_grow(4).is_err());
+        little.try_grow(3).unwrap();
+        assert!(reserve(&first).try_grow(1).is_err());
         assert_eq!(shared.reserved(), 60);
         // Under its own cap, but not under what is left of the pool.
         assert!(b.try_grow(41).is_err());
@@ -160,7 +177,7 @@ mod tests {
         b.try_grow(40).unwrap();
         // Those that can spill leave a quarter to those that cannot.
         let spillable = MemoryConsumer::new("sort").with_can_spill(true).register(&first.memory_pool);
-        drop(a);
+        drop((a, little));
         assert!(spillable.try_grow(46).is_err());
         spillable.try_grow(45).unwrap();
         drop(spillable);

@@ -10,6 +10,7 @@
 //! - `plan`, `columns`, `features`, `models`: from a parsed statement to a plan; columns of one name; by-name
 //!   features; model references;
 //!   `session_functions`: `current_schema()` and the like
+//! - `ready`: a query that is planned and has not run
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
 //! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects,
@@ -41,6 +42,7 @@ mod parameters;
 mod plan;
 pub mod queries;
 mod query_history;
+mod ready;
 pub mod session;
 mod session_functions;
 mod settings;
@@ -66,6 +68,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use kill::stop_refused;
 pub use live_tables::KeptSessions;
 pub use queries::{Queries, Run};
+pub use ready::ReadyQuery;
 
 pub use context::{Principal, Progress, Snapshots, StatementContext};
 pub use ingest::{IfExists, IfMissing, IngestRequest};
@@ -101,8 +104,10 @@ pub enum Kind {
 /// What running a statement takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Next to nothing (`SHOW`, `SET`, `USE`, `KILL`): it waits for nobody.
+    /// Next to nothing (`SHOW`): it waits for nobody.
     Light,
+    /// Next to nothing, and it changes something (`SET`, `USE`, `KILL`).
+    LightEffect,
     /// Reading, for as long as its rows are read.
     Query,
     /// Changing something.
@@ -186,8 +191,20 @@ impl Engine {
 
     /// What `sql` would answer; executes nothing and has no effect.
     pub async fn describe(&self, ctx: &StatementContext, sql: &str) -> Result<Description> {
+        self.plan(ctx, sql).await.map(|(description, _)| description)
+    }
+
+    /// What `sql` would answer, and its plan, where one is worth keeping: that of a query without parameters which
+    /// would be planned the same way again. Executes nothing and has no effect.
+    pub async fn plan(&self, ctx: &StatementContext, sql: &str) -> Result<(Description, Option<ReadyQuery>)> {
         let description: BoxFuture<'_, _> = Box::pin(execute::describe(&self.inner, ctx, sql));
         ctx.run(description).await
+    }
+
+    /// Runs a query as it was planned.
+    pub async fn run(&self, ctx: &StatementContext, query: ReadyQuery) -> Result<Answer> {
+        let running: BoxFuture<'_, _> = Box::pin(query.run(ctx));
+        running.await
     }
 
     /// Runs one statement. A query streams; an effect is complete (durable and visible) when this returns.
@@ -205,14 +222,9 @@ impl Engine {
         execution.await
     }
 
-    /// What running `sql` takes. It is parsed, no more.
+    /// What running `sql` takes. It is parsed, no more; what cannot be parsed fails at once.
     pub fn work(&self, sql: &str) -> Work {
         execute::work(sql)
-    }
-
-    /// Whether running `sql` may change anything. It is parsed, no more.
-    pub fn changes(&self, sql: &str) -> bool {
-        execute::changes(sql)
     }
 
     /// What runs, waits and ran. An edge begins a run here for each statement.

@@ -18,6 +18,7 @@ use sqlparser::ast;
 
 use super::catalog::{Scope, StatementCatalogs};
 use super::columns::{self, ColumnNames};
+use super::context::StatementContext;
 pub(super) use super::parameters::{bound, described, types as parameters};
 use super::{features, memory, models, session_functions};
 use crate::error::unknown;
@@ -45,6 +46,13 @@ pub(super) struct Planned {
 }
 
 impl Planned {
+    /// Gives it the memory of the statement that runs it, which need not be the one that planned it.
+    pub fn belongs_to(&mut self, ctx: &StatementContext) {
+        let inner = &self.scope.inner;
+        self.environment =
+            memory::environment(inner.base.runtime_env(), inner.statement_bytes, Arc::clone(&ctx.memory));
+    }
+
     /// What a physical plan runs in. Functions were resolved when it was planned, so it needs none by name.
     pub fn task(&self) -> Arc<TaskContext> {
         let (id, config) = (self.scope.ctx.query_id.clone(), self.state.config().clone());

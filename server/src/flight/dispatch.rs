@@ -25,6 +25,7 @@ use futures::Stream;
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::direct::Place;
 use super::parameters::Binding;
 use super::service::Shared;
 use super::session::Caller;
@@ -101,7 +102,8 @@ impl FlightSqlService for Dispatch {
         request: Request<Ticket>,
     ) -> Result<Response<FlightStream>, Status> {
         let caller = caller(&request)?;
-        statement::do_get(&self.shared, &caller, &ticket.statement_handle).await.map(Response::new)
+        let place = request.extensions().get::<Place>();
+        statement::do_get(&self.shared, &caller, &ticket.statement_handle, place).await.map(Response::new)
     }
 
     async fn do_put_statement_update(

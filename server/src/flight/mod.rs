@@ -22,6 +22,7 @@ mod certificate;
 mod columns;
 mod compute;
 mod decode;
+mod direct;
 mod dispatch;
 mod execution;
 #[cfg(test)]
@@ -37,9 +38,11 @@ mod keys;
 mod linger;
 mod oversize;
 mod parameters;
+mod plans;
 mod poll;
 mod prepared;
 mod references;
+mod rope;
 mod schema;
 mod schemas;
 mod service;
@@ -123,14 +126,15 @@ pub async fn serve(
     let tidy = closing.child_token();
     let _until_served = tidy.clone().drop_guard();
     tokio::spawn(Arc::clone(&shared).keep_tidy(tidy));
-    let service = FlightServiceServer::new(service::Service::new(shared))
+    let service = Arc::new(service::Service::new(shared));
+    let grpc = FlightServiceServer::from_arc(Arc::clone(&service))
         .max_decoding_message_size(message_bytes)
         .max_encoding_message_size(WIRE_MESSAGE_BYTES_MAX + HEADROOM_BYTES);
     Server::builder()
         .http2_keepalive_interval(Some(WIRE_KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(WIRE_KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(WIRE_HEADER_BYTES_MAX)
-        .add_service(oversize::Oversize::new(service, message_bytes))
+        .add_service(oversize::Oversize::new(direct::Direct::new(grpc, service, message_bytes), message_bytes))
         .serve_with_incoming_shutdown(Entrance::incoming(listener, tls, local), closing.cancelled_owned())
         .await
         .map_err(|error| Error::internal(format!("the Flight SQL listener failed: {error}")))?;

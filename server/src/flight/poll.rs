@@ -74,7 +74,7 @@ pub async fn answer_of(
         }
         _ => return Ok(None),
     };
-    if shared.engine.work(&asked.sql) == Work::Light {
+    if matches!(shared.engine.work(&asked.sql), Work::Light | Work::LightEffect) {
         return statement::flight_info(shared, caller, asked, descriptor.clone())
             .await
             .map(|info| Some(complete(info)));

@@ -22,6 +22,7 @@ use super::dispatch::{Dispatch, NO_SUBSTRAIT};
 use super::gate::Gate;
 use super::handles::Handles;
 use super::linger::Peer;
+use super::plans::Plans;
 use super::poll::Poll;
 use super::prepared::Prepared;
 use super::session::{Caller, Sessions};
@@ -43,6 +44,8 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// The prepared statements, by handle.
     pub prepared: Handles<Arc<Prepared>>,
+    /// The plans of queries whose rows nobody has asked for yet.
+    pub plans: Plans,
     /// The bytes of parameters that are bound to them.
     pub bound_bytes: Arc<AtomicUsize>,
     /// The effects that are polled, by handle.
@@ -68,7 +71,8 @@ impl Shared {
         );
         let polls = Handles::new(POLLS_MAX, POLLS_PER_PRINCIPAL_MAX, POLL_IDLE);
         let (background, sql_infos, bound_bytes) = (TaskTracker::new(), SqlInfos::new()?, Arc::default());
-        Ok(Shared { sessions, prepared, bound_bytes, polls, background, engine, gate, draining, sql_infos })
+        let plans = Plans::default();
+        Ok(Shared { sessions, prepared, plans, bound_bytes, polls, background, engine, gate, draining, sql_infos })
     }
 
     /// Forgets what clients leave behind that never close anything, now and then until `closing`.
@@ -82,6 +86,7 @@ impl Shared {
             self.sessions.sweep(now, |session| running.contains_key(&session.id));
             self.prepared.sweep(now, |_| false);
             self.polls.sweep(now, |poll| poll.runs());
+            self.plans.sweep(now);
         }
     }
 

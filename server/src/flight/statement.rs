@@ -14,18 +14,19 @@ use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 use tonic::Status;
 
+use super::direct::Place;
 use super::execution;
 use super::ipc::{from_ipc, to_ipc};
 use super::parameters::Binding;
 use super::service::Shared;
 use super::session::Caller;
 use super::status::{answer, to_status};
-use super::stream::{self, FlightStream};
-use super::ticket::{EffectTicket, QueryTicket, Ticket};
+use super::stream::{self, FlightStream, Running};
+use super::ticket::{self, EffectTicket, QueryTicket, Ticket};
 use super::{columns, info};
 use crate::engine::{
-    Answer, BatchStream, Description, Engine, Kind, Run, Session, Snapshots, StatementContext, WIRE_TYPES, Work,
-    number_placeholders,
+    Answer, BatchStream, Description, Engine, Kind, ReadyQuery, Run, Session, Snapshots, StatementContext, WIRE_TYPES,
+    Work, number_placeholders,
 };
 use crate::limits::{STATEMENT_BYTES_MAX, WIRE_EFFECT_RESULT_BYTES_MAX};
 use crate::{Error, Result};
@@ -54,8 +55,13 @@ pub fn outside_transactions(id: Option<&Bytes>) -> Result<()> {
 
 /// What a statement would answer.
 pub async fn describe(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<Description> {
+    plan(shared, ctx, sql).await.map(|(description, _)| description)
+}
+
+/// What a statement would answer, and the plan of a query that is worth keeping.
+async fn plan(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<(Description, Option<ReadyQuery>)> {
     let (engine, own, sql) = (shared.engine.clone(), ctx.clone(), sql.to_string());
-    execution::read(ctx, async move { engine.describe(&own, &sql).await }).await
+    execution::read(ctx, async move { engine.plan(&own, &sql).await }).await
 }
 
 /// A statement that a client asked for, with what it bound.
@@ -108,9 +114,9 @@ async fn planned_or_done(
     match shared.engine.work(&asked.sql) {
         Work::Effect => run.admit().await?,
         // A query that is only planned holds no place: its client may never come back for the rows.
-        Work::Light | Work::Query => run.start(),
+        Work::Light | Work::LightEffect | Work::Query => run.start(),
     }
-    let description = describe(shared, ctx, &asked.sql).await?;
+    let (description, ready) = plan(shared, ctx, &asked.sql).await?;
     run.is(description.kind);
     asked.binding.check(description.parameters.len())?;
     if asked.promised.is_some_and(|promised| promised != description.schema) {
@@ -119,15 +125,21 @@ async fn planned_or_done(
     }
     let kind = description.kind;
     let (schema, ticket, affected) = match kind {
-        Kind::Query => (description.schema, query_ticket(ctx, asked.sql, &asked.binding)?, None),
+        Kind::Query => {
+            let handle = query_ticket(ctx, asked.sql, &asked.binding)?.handle()?;
+            if let Some(ready) = ready {
+                shared.plans.keep(ctx, handle.clone(), ready);
+            }
+            (description.schema, ticket::with_handle(handle), None)
+        }
         Kind::Effect | Kind::EffectWithRows => {
             let effect = run_effect(&shared.engine, ctx, asked.sql, &asked.binding, kind).await?;
             let affected = effect.affected;
             run.changed(affected);
-            (Arc::clone(&effect.schema), effect_ticket(ctx, &effect)?, affected)
+            (Arc::clone(&effect.schema), effect_ticket(ctx, &effect)?.encode()?, affected)
         }
     };
-    let info = info::flight_info(descriptor, &columns::annotate(&schema), ticket.encode()?, affected)?;
+    let info = info::flight_info(descriptor, &columns::annotate(&schema), ticket, affected)?;
     Ok((kind, info))
 }
 
@@ -246,13 +258,19 @@ fn at_row(error: Error, index: usize) -> Error {
     }
 }
 
-/// `DoGet` with the handle of a statement's ticket.
-pub async fn do_get(shared: &Shared, caller: &Caller, handle: &[u8]) -> Result<FlightStream, Status> {
+/// `DoGet` with the handle of a statement's ticket. Where there is a place for messages, the rows of a query go there.
+pub async fn do_get(
+    shared: &Shared,
+    caller: &Caller,
+    handle: &[u8],
+    place: Option<&Place>,
+) -> Result<FlightStream, Status> {
     match answer(Ticket::decode(handle))? {
         Ticket::Effect(effect) => answer(effect_result(&effect)),
         Ticket::Query(query) => {
             answer(query.check_age(now_ms(), shared.engine.limits().result_ttl))?;
-            run_query(shared, caller, query).await
+            let running = run_query(shared, caller, query, shared.plans.take(caller, handle)).await?;
+            answer(running.to(place))
         }
     }
 }
@@ -263,15 +281,22 @@ pub fn effect_result(effect: &EffectTicket) -> Result<FlightStream> {
     Ok(stream::finished(columns::annotate(&schema), batches))
 }
 
-async fn run_query(shared: &Shared, caller: &Caller, query: QueryTicket) -> Result<FlightStream, Status> {
+async fn run_query(
+    shared: &Shared,
+    caller: &Caller,
+    query: QueryTicket,
+    ready: Option<ReadyQuery>,
+) -> Result<Running, Status> {
     let ctx = as_planned(caller, &query);
     let mut run = shared.engine.queries().begin(&ctx, &query.sql);
     run.is(Kind::Query);
-    let stall = shared.engine.limits().result_read_stall;
-    match start_query(shared, &ctx, &mut run, query).await {
-        Ok((schema, batches)) => Ok(stream::running(ctx, run, columns::annotate(&schema), batches, stall)),
-        Err(error) => Err(to_status(&run.failed(error), &ctx.query_id)),
-    }
+    let (engine, own, stall) = (shared.engine.clone(), ctx.clone(), shared.engine.limits().result_read_stall);
+    let begun = async move {
+        let begun = execution::catch(start_query(&engine, &own, &mut run, query, ready)).await;
+        (run, begun.map(|(schema, batches)| (columns::annotate(&schema), batches)))
+    };
+    let query_id = ctx.query_id.clone();
+    stream::running(ctx, begun, stall).await.map_err(|error| to_status(&error, &query_id))
 }
 
 /// The context in which the query was described: its session and its versions, whatever happened since.
@@ -293,32 +318,39 @@ fn as_planned(caller: &Caller, query: &QueryTicket) -> StatementContext {
 
 /// Runs the query for each bound row; the result is one after the other.
 async fn start_query(
-    shared: &Shared,
+    engine: &Engine,
     ctx: &StatementContext,
     run: &mut Run,
     query: QueryTicket,
+    ready: Option<ReadyQuery>,
 ) -> Result<(SchemaRef, BatchStream)> {
-    // None is given out for an effect, whose ticket carries what it answered.
-    if shared.engine.changes(&query.sql) {
-        return Err(Error::input("the ticket is not one of this server: its statement would change something"));
+    if let Some(ready) = ready {
+        run.admit().await?;
+        let Answer { schema, batches, .. } = ctx.run(engine.run(ctx, ready)).await?;
+        run.planned();
+        return Ok((schema, batches));
     }
-    match shared.engine.work(&query.sql) {
+    match engine.work(&query.sql) {
         Work::Light => run.start(),
-        Work::Query | Work::Effect => run.admit().await?,
+        Work::Query => run.admit().await?,
+        // None is given out for an effect, whose ticket carries what it answered.
+        Work::LightEffect | Work::Effect => {
+            return Err(Error::input("the ticket is not one of this server: its statement would change something"));
+        }
     }
     let mut rows = Binding::from_ipc(&query.parameters)?.rows()?.into_iter();
     let Some(first) = rows.next() else {
-        let description = describe(shared, ctx, &query.sql).await?;
+        let description = engine.describe(ctx, &query.sql).await?;
         return Ok((description.schema, futures::stream::empty().boxed()));
     };
     let execute = {
-        let (engine, ctx, sql) = (shared.engine.clone(), ctx.clone(), query.sql);
+        let (engine, ctx, sql) = (engine.clone(), ctx.clone(), query.sql);
         move |row: Vec<ScalarValue>| {
             let (engine, ctx, sql) = (engine.clone(), ctx.clone(), sql.clone());
             async move { engine.execute(&ctx, &sql, &row).await }
         }
     };
-    let Answer { schema, batches, .. } = execution::read(ctx, execute(first)).await?;
+    let Answer { schema, batches, .. } = ctx.run(execute(first)).await?;
     run.planned();
     let rest = futures::stream::iter(rows).then(execute).map_ok(|answer| answer.batches).try_flatten();
     Ok((schema, batches.chain(rest).boxed()))

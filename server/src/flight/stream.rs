@@ -5,16 +5,19 @@
 //! that drops the stream cancels the statement. Whole results are never buffered. A statement whose reader is slow lets
 //! others run meanwhile, and one that nobody reads for long ends.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::ipc::writer::IpcWriteOptions;
 use arrow::record_batch::RecordBatch;
-use arrow_flight::FlightData;
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoder, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
+use arrow_flight::{FlightData, SchemaAsIpc};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,7 +25,9 @@ use tokio_util::sync::DropGuard;
 use tonic::Status;
 
 use super::compute;
+use super::direct::{Messages, Place};
 use super::execution;
+use super::rope::{self, Ropes};
 use super::status::to_status;
 use crate::engine::{BatchStream, Run, StatementContext};
 use crate::limits::{SLOW_READER_GRACE, WIRE_BATCHES_BUFFERED, WIRE_FLIGHT_DATA_BYTES, WIRE_MESSAGE_BYTES_MAX};
@@ -31,26 +36,81 @@ use crate::{Error, Result};
 /// What every `DoGet` answers.
 pub type FlightStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send + 'static>>;
 
-/// The messages of a running statement, which ends where nobody reads them for `stall`.
-pub fn running(
+/// The run of a statement, and its schema and batches once it has begun.
+pub type Begun = (Run, Result<(SchemaRef, BatchStream)>);
+
+/// Begins a statement, and answers its messages; it ends where nobody reads them for `stall`.
+///
+/// It begins in the task that computes its rows and does not wait to be asked for them: a short result is complete by
+/// the time that its first message is sent.
+pub async fn running(
     ctx: StatementContext,
-    run: Run,
-    schema: SchemaRef,
-    batches: BatchStream,
+    begun: impl Future<Output = Begun> + Send + 'static,
     stall: Duration,
-) -> FlightStream {
+) -> Result<Running> {
     let (sender, receiver) = mpsc::channel(WIRE_BATCHES_BUFFERED);
+    let (told, schema) = oneshot::channel();
     // How it ended takes a way of its own: where nobody reads, the other one is full.
     let (fate, ended) = oneshot::channel();
-    compute::spawn(pump(ctx.clone(), run, batches, Reader { sender, stall }, fate));
-    let query_id = ctx.query_id.clone();
-    let last = futures::stream::once(ended).filter_map(|fate| {
-        let fate = fate.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")));
+    let cancel = ctx.cancel.clone().drop_guard();
+    let (own, query_id) = (ctx.clone(), ctx.query_id.clone());
+    compute::spawn(async move {
+        let (mut run, begun) = begun.await;
+        match begun {
+            Ok((schema, batches)) => {
+                // Where nobody waits for it, the statement is cancelled, which the pump sees.
+                let _waits = told.send(Ok(schema));
+                pump(own, run, batches, Reader { sender, stall }, fate).await;
+            }
+            Err(error) => drop(told.send(Err(run.failed(error)))),
+        }
+    });
+    let stopping = || Error::unavailable("the server is stopping");
+    let schema = schema.await.unwrap_or_else(|_| Err(stopping()))?;
+    let last = futures::stream::once(ended).filter_map(move |fate| {
+        let fate = fate.unwrap_or_else(|_| Err(stopping()));
         std::future::ready(fate.err().map(Err))
     });
     let results = ReceiverStream::new(receiver).map(Ok).chain(last);
-    let results = results.map_err(move |error: Error| FlightError::from(to_status(&error, &query_id)));
-    Box::pin(UntilDropped { messages: encode(schema, results), _cancel: ctx.cancel.drop_guard() })
+    let batches = results.map_err(move |error: Error| to_status(&error, &query_id)).boxed();
+    Ok(Running { schema, batches, cancel })
+}
+
+/// A statement that has begun.
+pub struct Running {
+    schema: SchemaRef,
+    batches: BoxStream<'static, Result<RecordBatch, Status>>,
+    cancel: DropGuard,
+}
+
+impl Running {
+    /// Its messages, in `place` where there is one and they can go there; an empty stream stands for them then.
+    pub fn to(self, place: Option<&Place>) -> Result<FlightStream> {
+        let is_dictionary = |field: &&Field| matches!(field.data_type(), DataType::Dictionary(_, _));
+        match place {
+            Some(place) if !self.schema.flattened_fields().iter().any(is_dictionary) => {
+                place.put(self.ropes()?);
+                Ok(Box::pin(futures::stream::empty()))
+            }
+            _ => Ok(self.messages()),
+        }
+    }
+
+    /// Its messages.
+    pub fn messages(self) -> FlightStream {
+        let messages = encode(self.schema, self.batches.map_err(FlightError::from)).map_err(Status::from);
+        let messages = messages.and_then(|data| std::future::ready(within_limit(data)));
+        Box::pin(UntilDropped { messages, _cancel: self.cancel })
+    }
+
+    /// Its messages as they go over the wire, whose buffers are those of the batches.
+    fn ropes(self) -> Result<Messages> {
+        let mut ropes = Ropes::new(&self.schema)?;
+        let schema = FlightData::from(SchemaAsIpc::new(&self.schema, &IpcWriteOptions::default()));
+        let first = futures::stream::iter([Ok(VecDeque::from([rope::whole(&schema)]))]);
+        let rest = split(self.batches).map(move |batch| ropes.message(&batch?).map_err(|error| to_status(&error, "")));
+        Ok(Box::pin(UntilDropped { messages: first.chain(rest), _cancel: self.cancel }))
+    }
 }
 
 /// The messages of a result that is there already.
@@ -63,14 +123,20 @@ fn encode(
     schema: SchemaRef,
     batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 ) -> FlightDataEncoder {
-    let split = batches.map_ok(|batch| futures::stream::iter(pieces(batch).into_iter().map(Ok))).try_flatten();
     FlightDataEncoderBuilder::new()
         .with_schema(schema)
         // The encoder's own splitting takes all rows for equally large and counts what a slice does not show.
         .with_max_flight_data_size(WIRE_MESSAGE_BYTES_MAX)
         // Where the schema has dictionaries, the client has asked for them.
         .with_dictionary_handling(DictionaryHandling::Resend)
-        .build(split)
+        .build(split(batches))
+}
+
+/// The same rows in batches that every client takes.
+fn split<E: Send + 'static>(
+    batches: impl Stream<Item = Result<RecordBatch, E>> + Send + 'static,
+) -> impl Stream<Item = Result<RecordBatch, E>> + Send + 'static {
+    batches.map_ok(|batch| futures::stream::iter(pieces(batch).into_iter().map(Ok))).try_flatten()
 }
 
 /// A batch as batches of at most [`WIRE_FLIGHT_DATA_BYTES`], or of one row where a row is larger than that.
@@ -172,26 +238,23 @@ async fn hand_over(run: &mut Run, batch: RecordBatch, reader: &Reader) -> Result
 
 /// One row can be larger than any message may be; splitting batches does not help it.
 fn within_limit(data: FlightData) -> Result<FlightData, Status> {
-    let bytes = data.data_body.len();
-    if bytes <= WIRE_MESSAGE_BYTES_MAX {
-        return Ok(data);
+    match data.data_body.len() {
+        0..=WIRE_MESSAGE_BYTES_MAX => Ok(data),
+        bytes => Err(to_status(&rope::too_large(bytes), "")),
     }
-    let error = Error::exhausted(format!("a message of {bytes} bytes is more than {WIRE_MESSAGE_BYTES_MAX}"))
-        .with_hint("a single row may be too large; select fewer columns or parts of long values");
-    Err(to_status(&error, ""))
 }
 
 /// A stream of messages that cancels its statement when it is dropped, read to the end or not.
-struct UntilDropped {
-    messages: FlightDataEncoder,
+struct UntilDropped<S> {
+    messages: S,
     _cancel: DropGuard,
 }
 
-impl Stream for UntilDropped {
-    type Item = Result<FlightData, Status>;
+impl<S: Stream + Unpin> Stream for UntilDropped<S> {
+    type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.messages.poll_next_unpin(cx).map(|next| next.map(|data| within_limit(data.map_err(Status::from)?)))
+        self.messages.poll_next_unpin(cx)
     }
 }
 
@@ -228,24 +291,25 @@ mod tests {
             Fixture { ctx, queries: Queries::new(&Limits::default(), Metrics::default()) }
         }
 
-        fn run(&self, batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> FlightStream {
-            self.stalling(batches, Duration::from_secs(600))
+        async fn run(&self, batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> FlightStream {
+            self.stalling(batches, Duration::from_secs(600)).await
         }
 
-        fn stalling(
+        async fn stalling(
             &self,
             batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
             stall: Duration,
         ) -> FlightStream {
             let run = self.queries.begin(&self.ctx, "SELECT 1");
-            running(self.ctx.clone(), run, schema(), Box::pin(batches), stall)
+            let begun: Begun = (run, Ok((schema(), Box::pin(batches))));
+            running(self.ctx.clone(), std::future::ready(begun), stall).await.unwrap().messages()
         }
     }
 
     #[tokio::test]
     async fn no_rows_still_send_the_schema() {
         let fixture = Fixture::new();
-        for messages in [fixture.run(futures::stream::empty()), finished(schema(), vec![])] {
+        for messages in [fixture.run(futures::stream::empty()).await, finished(schema(), vec![])] {
             let all: Vec<FlightData> = messages.try_collect().await.unwrap();
             assert_eq!(all.len(), 1);
             assert_eq!(&Schema::try_from(&all[0]).unwrap(), schema().as_ref());
@@ -256,7 +320,7 @@ mod tests {
     async fn batches_arrive_in_order() {
         let fixture = Fixture::new();
         let batches = futures::stream::iter((0..10).map(|i| Ok(numbers(i * 10, i * 10 + 10))));
-        let messages = fixture.run(batches).map_err(FlightError::from);
+        let messages = fixture.run(batches).await.map_err(FlightError::from);
         let read: Vec<RecordBatch> =
             FlightRecordBatchStream::new_from_flight_data(messages).try_collect().await.unwrap();
         assert_eq!(arrow::compute::concat_batches(&schema(), &read).unwrap(), numbers(0, 100));
@@ -300,7 +364,7 @@ mod tests {
     #[tokio::test]
     async fn dropping_the_stream_cancels_the_statement() {
         let fixture = Fixture::new();
-        let mut messages = fixture.run(futures::stream::pending());
+        let mut messages = fixture.run(futures::stream::pending()).await;
         assert!(messages.next().await.is_some(), "the schema comes first");
         assert!(!fixture.ctx.cancel.is_cancelled());
         drop(messages);
@@ -310,10 +374,10 @@ mod tests {
     #[tokio::test]
     async fn an_error_or_a_panic_never_looks_like_the_end() {
         let failing = futures::stream::iter([Ok(numbers(0, 1)), Err(Error::conflict("lost"))]);
-        let all: Vec<_> = Fixture::new().run(failing).collect().await;
+        let all: Vec<_> = Fixture::new().run(failing).await.collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Aborted);
         let panicking = futures::stream::once(async { panic!("boom") });
-        let all: Vec<_> = Fixture::new().run(panicking).collect().await;
+        let all: Vec<_> = Fixture::new().run(panicking).await.collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Internal);
     }
 
@@ -322,7 +386,7 @@ mod tests {
         let fixture = Fixture::new();
         let (alive, ended) = oneshot::channel::<()>();
         let endless = futures::stream::unfold(alive, |alive| async move { Some((Ok(numbers(0, 10)), alive)) });
-        let mut messages = fixture.stalling(endless, Duration::from_millis(20));
+        let mut messages = fixture.stalling(endless, Duration::from_millis(20)).await;
         assert!(messages.next().await.is_some(), "the schema comes first");
         // The engine's stream is dropped although the reader has neither read on nor gone away.
         assert!(ended.await.is_err());
@@ -338,7 +402,7 @@ mod tests {
     #[tokio::test]
     async fn a_cancelled_statement_ends_in_cancelled() {
         let fixture = Fixture::new();
-        let messages = fixture.run(futures::stream::pending());
+        let messages = fixture.run(futures::stream::pending()).await;
         fixture.ctx.cancel.cancel();
         let all: Vec<_> = messages.collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::Cancelled);
@@ -348,7 +412,38 @@ mod tests {
     async fn a_passed_deadline_ends_in_deadline_exceeded() {
         let mut fixture = Fixture::new();
         fixture.ctx.deadline = Some(std::time::Instant::now());
-        let all: Vec<_> = fixture.run(futures::stream::pending()).collect().await;
+        let all: Vec<_> = fixture.run(futures::stream::pending()).await.collect().await;
         assert_eq!(all.last().unwrap().as_ref().unwrap_err().code(), Code::DeadlineExceeded);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_begin_is_an_error_and_no_stream() {
+        let fixture = Fixture::new();
+        let run = fixture.queries.begin(&fixture.ctx, "SELECT 1");
+        let begun: Begun = (run, Err(Error::not_found("gone")));
+        let answer = running(fixture.ctx.clone(), std::future::ready(begun), Duration::from_secs(600)).await;
+        assert_eq!(answer.err().map(|error| error.class()), Some(crate::Class::NotFound));
+        fixture.queries.idle().await;
+        assert_eq!(fixture.queries.records()[0].error_class, Some("not_found"));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_before_it_begins_cancels_it() {
+        let fixture = Fixture::new();
+        let (entered, inside) = oneshot::channel();
+        let own = fixture.ctx.clone();
+        let run = fixture.queries.begin(&fixture.ctx, "SELECT 1");
+        let begun = async move {
+            entered.send(()).unwrap();
+            (run, own.run(std::future::pending()).await)
+        };
+        let mut answer = Box::pin(running(fixture.ctx.clone(), begun, Duration::from_secs(600)));
+        tokio::select! {
+            _ = &mut answer => panic!("it has begun"),
+            inside = inside => inside.unwrap(),
+        }
+        drop(answer);
+        fixture.queries.idle().await;
+        assert_eq!(fixture.queries.records()[0].error_class, Some("cancelled"));
     }
 }

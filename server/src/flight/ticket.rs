@@ -74,6 +74,11 @@ impl QueryTicket {
     }
 }
 
+/// The ticket of Flight SQL with this handle.
+pub fn with_handle(handle: Bytes) -> FlightTicket {
+    FlightTicket::new(TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec())
+}
+
 impl Ticket {
     /// The statement's id.
     pub fn query_id(&self) -> &str {
@@ -85,6 +90,11 @@ impl Ticket {
 
     /// The ticket as Flight SQL carries it.
     pub fn encode(self) -> Result<FlightTicket> {
+        self.handle().map(with_handle)
+    }
+
+    /// What [`Ticket::decode`] reads.
+    pub fn handle(self) -> Result<Bytes> {
         let wire = match self {
             Ticket::Query(query) => Wire {
                 version: VERSION,
@@ -107,7 +117,7 @@ impl Ticket {
             ))
             .with_hint("bind fewer rows at a time, or load them into a table"));
         }
-        Ok(FlightTicket::new(TicketStatementQuery { statement_handle: handle }.as_any().encode_to_vec()))
+        Ok(handle)
     }
 
     /// Reads the handle of a [`TicketStatementQuery`].

@@ -27,7 +27,7 @@ pub async fn run(shared: &Shared, caller: &Caller, sql: &str, binding: Binding) 
     let done = async {
         let sql = accept(sql)?;
         match shared.engine.work(&sql) {
-            Work::Light => run.start(),
+            Work::Light | Work::LightEffect => run.start(),
             Work::Query | Work::Effect => run.admit().await?,
         }
         let description = describe(shared, &ctx, &sql).await?;

@@ -1,0 +1,56 @@
+//! A query that is planned and has not run.
+//!
+//! Clients ask for a query's columns first and for its rows right after, in two calls. What was planned for the first
+//! can be run by the second. It knows nothing of calls, and does not decide how long it is kept.
+
+use std::fmt;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+
+use super::context::StatementContext;
+use super::plan::Planned;
+use super::{Answer, output};
+use crate::Result;
+
+/// A query with values for all its parameters, optimised.
+pub struct ReadyQuery {
+    planned: Planned,
+    plan: LogicalPlan,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for ReadyQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadyQuery").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl ReadyQuery {
+    /// Optimises `bound`, which is the plan of `planned` with values in it.
+    pub(super) fn new(ctx: &StatementContext, planned: Planned, bound: &LogicalPlan) -> Result<Self> {
+        let plan = planned.state.optimize(bound)?;
+        let schema = output::wire(ctx, &planned.columns(&plan));
+        Ok(ReadyQuery { planned, plan, schema })
+    }
+
+    /// The wire schema of its result.
+    pub fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+
+    /// Whether planning it again would give the same: what it reads has a version, and is still there.
+    pub fn still_holds(&self) -> bool {
+        !self.planned.reads_files && self.planned.scope.still_holds()
+    }
+
+    /// Runs it, in the memory of the statement `ctx`.
+    pub(super) async fn run(mut self, ctx: &StatementContext) -> Result<Answer> {
+        self.planned.belongs_to(ctx);
+        let state = &self.planned.state;
+        let physical = state.query_planner().create_physical_plan(&self.plan, state).await?;
+        let rows = execute_stream(physical, self.planned.task())?;
+        Ok(output::stream(ctx, self.schema, rows))
+    }
+}
