@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use datafusion::catalog::information_schema::InformationSchemaProvider;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::ViewTable;
@@ -19,8 +18,7 @@ use datafusion::logical_expr::TableType;
 use super::context::StatementContext;
 use super::live_tables::{LiveTable, system_table_names};
 use super::open::Inner;
-use super::plan;
-use super::{CATALOG, INFORMATION_SCHEMA, SYSTEM_SCHEMA};
+use super::{CATALOG, INFORMATION_SCHEMA, SYSTEM_SCHEMA, information_schema, plan};
 use crate::error::unknown;
 use crate::lake::{At, Relation, RelationKind, TableName};
 use crate::limits::VIEW_DEPTH_MAX;
@@ -84,10 +82,15 @@ impl Scope {
         }
     }
 
+    /// Whether anything was read that has no version.
+    pub(super) fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+
     /// Whether all that was read is still what its name means, and would be read the same again.
     pub(super) fn still_holds(&self) -> bool {
         let same = |read: &TableRead| self.inner.lake.find(&read.name).is_some_and(|found| found.id == read.id);
-        !self.live.load(Ordering::Relaxed) && self.reads().iter().all(same)
+        !self.is_live() && self.reads().iter().all(same)
     }
 
     /// What was read so far, without repetitions.
@@ -113,7 +116,7 @@ impl Scope {
         }
         if name.schema == INFORMATION_SCHEMA && at == At::Latest {
             self.live.store(true, Ordering::Relaxed);
-            return self.information_schema(&name.table).await;
+            return information_schema::table(self, &name.table).await;
         }
         let relation = self.relation(name)?;
         match &relation.kind {
@@ -210,14 +213,6 @@ impl Scope {
         Ok(Arc::new(ViewTable::new(plan, Some(sql.to_string()))))
     }
 
-    async fn information_schema(&self, table: &str) -> Result<Arc<dyn TableProvider>> {
-        let catalogs = Arc::new(StatementCatalogs(Arc::new(self.clone())));
-        match InformationSchemaProvider::new(catalogs).table(table).await? {
-            Some(provider) => Ok(provider),
-            None => Err(unknown("table", &format!("{INFORMATION_SCHEMA}.{table}"), [])),
-        }
-    }
-
     async fn system_table(&self, name: &TableName, at: At) -> Result<Arc<dyn TableProvider>> {
         if let Some(live) = LiveTable::from_name(&name.table) {
             self.note(TableRead { name: name.clone(), id: name.to_string(), version: 0 });
@@ -272,8 +267,9 @@ impl CatalogProviderList for StatementCatalogs {
     }
 }
 
+/// The catalog that Limn serves.
 #[derive(Debug)]
-struct StatementCatalog(Arc<Scope>);
+pub(super) struct StatementCatalog(pub Arc<Scope>);
 
 impl CatalogProvider for StatementCatalog {
     fn schema_names(&self) -> Vec<String> {

@@ -7,6 +7,7 @@
 //! - [`context`], [`session`]: who runs a statement, in which session, on which snapshots
 //! - `open`: what all statements share; `catalog`: the catalog as one statement sees it
 //! - `temporaries`: the tables that one session has besides
+//! - `information_schema`: the standard's views of the catalog
 //! - `plan`, `columns`, `features`, `models`: from a parsed statement to a plan; columns of one name; by-name
 //!   features; model references;
 //!   `session_functions`: `current_schema()` and the like
@@ -28,6 +29,7 @@ mod copy;
 mod describe_model;
 mod execute;
 mod features;
+mod information_schema;
 mod ingest;
 mod insert;
 mod insert_rows;
@@ -272,7 +274,7 @@ impl Engine {
                     name: (*name).into(),
                     table_type: "SYSTEM TABLE",
                 })),
-                INFORMATION_SCHEMA => tables.extend(INFORMATION_SCHEMA_TABLES.iter().map(|name| CatalogTable {
+                INFORMATION_SCHEMA => tables.extend(information_schema::TABLES.iter().map(|name| CatalogTable {
                     schema: schema.clone(),
                     name: (*name).into(),
                     table_type: "VIEW",
@@ -337,10 +339,6 @@ pub const TEMPORARY_TABLE: &str = "LOCAL TEMPORARY";
 pub const SYSTEM_SCHEMA: &str = "system";
 /// The schema of the standard's catalog views.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
-
-/// The views of [`INFORMATION_SCHEMA`] that DataFusion has.
-const INFORMATION_SCHEMA_TABLES: &[&str] =
-    &["columns", "df_settings", "parameters", "routines", "schemata", "tables", "views"];
 
 /// All schemas in order.
 fn schema_names(inner: &open::Inner) -> Vec<String> {

@@ -116,7 +116,6 @@ fn base_state(
     let config = SessionConfig::new()
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
-        .with_information_schema(true)
         .with_batch_size(BATCH_ROWS)
         // Each partition of a sort keeps so much for merging what it spilled, however small the statement's memory is.
         .with_sort_spill_reservation_bytes(SORT_MERGE_BYTES_MAX.min(statement_bytes / SORT_MERGE_DIVISOR))

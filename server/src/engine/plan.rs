@@ -53,12 +53,21 @@ impl Planned {
             memory::environment(inner.base.runtime_env(), inner.statement_bytes, Arc::clone(&ctx.memory));
     }
 
-    /// What a physical plan runs in. Functions were resolved when it was planned, so it needs none by name.
+    /// What a physical plan runs in. Functions were resolved when it was planned, so it needs none by name but to list
+    /// them, in `information_schema`.
     pub fn task(&self) -> Arc<TaskContext> {
         let (id, config) = (self.scope.ctx.query_id.clone(), self.state.config().clone());
         let environment = Arc::clone(&self.environment);
-        let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
-        Arc::new(TaskContext::new(None, id, config, none.0, none.1, none.2, none.3, environment))
+        let (scalar, higher_order, aggregate, window) = match self.scope.is_live() {
+            false => Default::default(),
+            true => (
+                self.state.scalar_functions().clone(),
+                self.state.higher_order_functions().clone(),
+                self.state.aggregate_functions().clone(),
+                self.state.window_functions().clone(),
+            ),
+        };
+        Arc::new(TaskContext::new(None, id, config, scalar, higher_order, aggregate, window, environment))
     }
 
     /// A state for those who run plans by themselves, and take the environment from it: writers.

@@ -4,10 +4,11 @@
 //! can be run by the second. It knows nothing of calls, and does not decide how long it is kept.
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
 use super::context::StatementContext;
 use super::plan::Planned;
@@ -19,6 +20,7 @@ pub struct ReadyQuery {
     planned: Planned,
     plan: LogicalPlan,
     schema: SchemaRef,
+    physical: Option<Arc<dyn ExecutionPlan>>,
 }
 
 impl fmt::Debug for ReadyQuery {
@@ -32,7 +34,7 @@ impl ReadyQuery {
     pub(super) fn new(ctx: &StatementContext, planned: Planned, bound: &LogicalPlan) -> Result<Self> {
         let plan = planned.state.optimize(bound)?;
         let schema = output::wire(ctx, &planned.columns(&plan));
-        Ok(ReadyQuery { planned, plan, schema })
+        Ok(ReadyQuery { planned, plan, schema, physical: None })
     }
 
     /// The wire schema of its result.
@@ -45,11 +47,24 @@ impl ReadyQuery {
         !self.planned.reads_files && self.planned.scope.still_holds()
     }
 
+    /// Does what is left of planning, so that its rows come sooner.
+    pub async fn plan_ahead(&mut self) -> Result<()> {
+        self.physical = Some(self.physical().await?);
+        Ok(())
+    }
+
+    async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = &self.planned.state;
+        Ok(state.query_planner().create_physical_plan(&self.plan, state).await?)
+    }
+
     /// Runs it, in the memory of the statement `ctx`.
     pub(super) async fn run(mut self, ctx: &StatementContext) -> Result<Answer> {
         self.planned.belongs_to(ctx);
-        let state = &self.planned.state;
-        let physical = state.query_planner().create_physical_plan(&self.plan, state).await?;
+        let physical = match self.physical.take() {
+            Some(physical) => physical,
+            None => self.physical().await?,
+        };
         let rows = execute_stream(physical, self.planned.task())?;
         Ok(output::stream(ctx, self.schema, rows))
     }

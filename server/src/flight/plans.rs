@@ -2,22 +2,29 @@
 //!
 //! The ticket says all that is needed to plan the query again, and does where the plan is gone: most clients come right
 //! after, and are spared that. A plan is run once, for the one who had it made. It knows nothing of what is in a plan.
+//!
+//! A query is described before it is planned to the end: while the client reads the one answer and asks for the other,
+//! the rest of the planning goes on.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::session::Caller;
 use crate::engine::{Principal, ReadyQuery, StatementContext};
 use crate::limits::{WIRE_PLANS_KEPT, WIRE_PLANS_KEPT_FOR, WIRE_PLANS_KEPT_TICKET_BYTES};
 
+/// A plan that is made to the end meanwhile; nothing comes of it where that fails.
+pub type Waiting = oneshot::Receiver<ReadyQuery>;
+
 /// What is kept, the oldest first.
 #[derive(Debug, Default)]
 pub struct Plans {
     // A plain mutex: it is held for a look-up among few, never across an await.
-    kept: Mutex<VecDeque<Kept<ReadyQuery>>>,
+    kept: Mutex<VecDeque<Kept<Waiting>>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +37,7 @@ struct Kept<P> {
 
 impl Plans {
     /// Keeps the plan of a statement for whoever brings its ticket.
-    pub fn keep(&self, ctx: &StatementContext, handle: Bytes, plan: ReadyQuery) {
+    pub fn keep(&self, ctx: &StatementContext, handle: Bytes, plan: Waiting) {
         // Temporary tables are those of a session, which the ticket does not name.
         if handle.len() > WIRE_PLANS_KEPT_TICKET_BYTES || !ctx.session.temporaries.is_empty() {
             return;
@@ -41,12 +48,11 @@ impl Plans {
     }
 
     /// The plan of this ticket, which is given out once.
-    pub fn take(&self, caller: &Caller, handle: &[u8]) -> Option<ReadyQuery> {
+    pub fn take(&self, caller: &Caller, handle: &[u8]) -> Option<Waiting> {
         if !caller.session.temporaries.is_empty() {
             return None;
         }
-        let found = take(&mut self.lock(), &caller.principal, handle, Instant::now());
-        found.filter(ReadyQuery::still_holds)
+        take(&mut self.lock(), &caller.principal, handle, Instant::now())
     }
 
     /// Forgets what nobody came for.
@@ -56,7 +62,7 @@ impl Plans {
     }
 
     /// No code panics while it holds the lock, so a poisoned one is still whole.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept<ReadyQuery>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept<Waiting>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,12 +12,15 @@ use arrow_flight::{FlightDescriptor, FlightInfo};
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::oneshot;
 use tonic::Status;
 
+use super::compute;
 use super::direct::Place;
 use super::execution;
 use super::ipc::{from_ipc, to_ipc};
 use super::parameters::Binding;
+use super::plans::Waiting;
 use super::service::Shared;
 use super::session::Caller;
 use super::status::{answer, to_status};
@@ -55,13 +58,35 @@ pub fn outside_transactions(id: Option<&Bytes>) -> Result<()> {
 
 /// What a statement would answer.
 pub async fn describe(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<Description> {
-    plan(shared, ctx, sql).await.map(|(description, _)| description)
+    let (engine, own, sql) = (shared.engine.clone(), ctx.clone(), sql.to_string());
+    execution::read(ctx, async move { engine.describe(&own, &sql).await }).await
 }
 
-/// What a statement would answer, and the plan of a query that is worth keeping.
-async fn plan(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<(Description, Option<ReadyQuery>)> {
+/// What a statement would answer, and the plan of a query that is worth keeping, once it is planned to the end.
+async fn plan(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<(Description, Option<Waiting>)> {
     let (engine, own, sql) = (shared.engine.clone(), ctx.clone(), sql.to_string());
-    execution::read(ctx, async move { engine.plan(&own, &sql).await }).await
+    let (told, described) = oneshot::channel();
+    let gone = ctx.cancel.clone().drop_guard();
+    compute::spawn(async move {
+        let planned = execution::catch(engine.plan(&own, &sql)).await;
+        let (ahead, waiting) = oneshot::channel();
+        let (described, ready) = match planned {
+            Ok((description, ready)) => (Ok((description, ready.is_some().then_some(waiting))), ready),
+            Err(error) => (Err(error), None),
+        };
+        if told.send(described).is_err() {
+            return;
+        }
+        if let Some(mut ready) = ready
+            && execution::catch(ready.plan_ahead()).await.is_ok()
+        {
+            // Nobody waits any more where the plan has been forgotten.
+            let _forgotten = ahead.send(ready);
+        }
+    });
+    let described = described.await;
+    gone.disarm();
+    described.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")))
 }
 
 /// A statement that a client asked for, with what it bound.
@@ -116,7 +141,7 @@ async fn planned_or_done(
         // A query that is only planned holds no place: its client may never come back for the rows.
         Work::Light | Work::LightEffect | Work::Query => run.start(),
     }
-    let (description, ready) = plan(shared, ctx, &asked.sql).await?;
+    let (description, waiting) = plan(shared, ctx, &asked.sql).await?;
     run.is(description.kind);
     asked.binding.check(description.parameters.len())?;
     if asked.promised.is_some_and(|promised| promised != description.schema) {
@@ -127,8 +152,8 @@ async fn planned_or_done(
     let (schema, ticket, affected) = match kind {
         Kind::Query => {
             let handle = query_ticket(ctx, asked.sql, &asked.binding)?.handle()?;
-            if let Some(ready) = ready {
-                shared.plans.keep(ctx, handle.clone(), ready);
+            if let Some(waiting) = waiting {
+                shared.plans.keep(ctx, handle.clone(), waiting);
             }
             (description.schema, ticket::with_handle(handle), None)
         }
@@ -285,14 +310,14 @@ async fn run_query(
     shared: &Shared,
     caller: &Caller,
     query: QueryTicket,
-    ready: Option<ReadyQuery>,
+    waiting: Option<Waiting>,
 ) -> Result<Running, Status> {
     let ctx = as_planned(caller, &query);
     let mut run = shared.engine.queries().begin(&ctx, &query.sql);
     run.is(Kind::Query);
     let (engine, own, stall) = (shared.engine.clone(), ctx.clone(), shared.engine.limits().result_read_stall);
     let begun = async move {
-        let begun = execution::catch(start_query(&engine, &own, &mut run, query, ready)).await;
+        let begun = execution::catch(start_query(&engine, &own, &mut run, query, waiting)).await;
         (run, begun.map(|(schema, batches)| (columns::annotate(&schema), batches)))
     };
     let query_id = ctx.query_id.clone();
@@ -322,9 +347,13 @@ async fn start_query(
     ctx: &StatementContext,
     run: &mut Run,
     query: QueryTicket,
-    ready: Option<ReadyQuery>,
+    waiting: Option<Waiting>,
 ) -> Result<(SchemaRef, BatchStream)> {
-    if let Some(ready) = ready {
+    let ready = match waiting {
+        Some(waiting) => ctx.run(async { Ok(waiting.await.ok()) }).await?,
+        None => None,
+    };
+    if let Some(ready) = ready.filter(ReadyQuery::still_holds) {
         run.admit().await?;
         let Answer { schema, batches, .. } = ctx.run(engine.run(ctx, ready)).await?;
         run.planned();
