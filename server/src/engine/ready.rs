@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
 use super::context::StatementContext;
@@ -45,6 +47,18 @@ impl ReadyQuery {
     /// Whether planning it again would give the same: what it reads has a version, and is still there.
     pub fn still_holds(&self) -> bool {
         !self.planned.reads_files && self.planned.scope.still_holds()
+    }
+
+    /// Whether it is known to give one row of constants, as `SELECT 1` does.
+    pub fn is_one_row(&self) -> bool {
+        fn is_one_row(plan: &dyn ExecutionPlan) -> bool {
+            match plan.children().as_slice() {
+                [] => plan.is::<PlaceholderRowExec>(),
+                [child] => plan.is::<ProjectionExec>() && is_one_row(child.as_ref()),
+                _ => false,
+            }
+        }
+        self.physical.as_ref().is_some_and(|physical| is_one_row(physical.as_ref()))
     }
 
     /// Does what is left of planning, so that its rows come sooner.

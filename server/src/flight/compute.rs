@@ -2,11 +2,13 @@
 //!
 //! A query may compute for seconds without a pause. On the threads that read sockets, as many such queries as there are
 //! cores would stop every answer of the server: pings, cancellations, and the health check that a supervisor kills by.
-//! It knows nothing of statements.
+//! Handing work over costs two changes of threads, which is more than a short statement takes, so what is usually short
+//! may be done by a thread of the network, as long as another one is left. It knows nothing of statements.
 
 use std::sync::OnceLock;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use crate::limits::THREAD_STACK_BYTES;
@@ -21,6 +23,14 @@ pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
         // Without threads of its own it is slower to answer others, and as right.
         None => tokio::spawn(work),
     }
+}
+
+/// The right to do short work on the calling thread, one of the network's, until it is dropped; `None` where all others
+/// but one have it. Should the work turn out long, that one still answers everybody else.
+pub fn right_here() -> Option<SemaphorePermit<'static>> {
+    static PLACES: OnceLock<Semaphore> = OnceLock::new();
+    let all_but_one = || Semaphore::new(Handle::current().metrics().num_workers().saturating_sub(1));
+    PLACES.get_or_init(all_but_one).try_acquire().ok()
 }
 
 /// Tasks that have not ended.
@@ -47,6 +57,15 @@ mod tests {
         let there = spawn(async { (std::thread::current().id(), 42) }).await.unwrap();
         assert_ne!(there.0, here);
         assert_eq!(there.1, 42);
+    }
+
+    #[test]
+    fn one_thread_is_always_left() {
+        let threads = Builder::new_multi_thread().worker_threads(3).build().unwrap();
+        let rights: Vec<_> = threads.block_on(async { (0..3).map(|_| right_here()).collect() });
+        assert_eq!(rights.iter().filter(|right| right.is_some()).count(), 2);
+        drop(rights);
+        assert!(threads.block_on(async { right_here() }).is_some());
     }
 
     #[tokio::test]

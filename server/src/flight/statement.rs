@@ -64,6 +64,15 @@ pub async fn describe(shared: &Shared, ctx: &StatementContext, sql: &str) -> Res
 
 /// What a statement would answer, and the plan of a query that is worth keeping, once it is planned to the end.
 async fn plan(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<(Description, Option<Waiting>)> {
+    if let Some(_here) = compute::right_here() {
+        let (description, ready) = execution::catch(shared.engine.plan(ctx, sql)).await?;
+        let (ahead, waiting) = oneshot::channel();
+        let waiting = ready.map(|ready| {
+            compute::spawn(plan_ahead(ready, ahead));
+            waiting
+        });
+        return Ok((description, waiting));
+    }
     let (engine, own, sql) = (shared.engine.clone(), ctx.clone(), sql.to_string());
     let (told, described) = oneshot::channel();
     let gone = ctx.cancel.clone().drop_guard();
@@ -77,16 +86,21 @@ async fn plan(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<(Des
         if told.send(described).is_err() {
             return;
         }
-        if let Some(mut ready) = ready
-            && execution::catch(ready.plan_ahead()).await.is_ok()
-        {
-            // Nobody waits any more where the plan has been forgotten.
-            let _forgotten = ahead.send(ready);
+        if let Some(ready) = ready {
+            plan_ahead(ready, ahead).await;
         }
     });
     let described = described.await;
     gone.disarm();
     described.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")))
+}
+
+/// Plans to the end, for whoever waits. Where that fails, it fails again when the query runs, and is told then.
+async fn plan_ahead(mut ready: ReadyQuery, ahead: oneshot::Sender<ReadyQuery>) {
+    if execution::catch(ready.plan_ahead()).await.is_ok() {
+        // Nobody waits any more where the plan has been forgotten.
+        let _forgotten = ahead.send(ready);
+    }
 }
 
 /// A statement that a client asked for, with what it bound.
@@ -315,13 +329,27 @@ async fn run_query(
     let ctx = as_planned(caller, &query);
     let mut run = shared.engine.queries().begin(&ctx, &query.sql);
     run.is(Kind::Query);
+    let ready = match waiting {
+        Some(waiting) => match ctx.run(async { Ok(waiting.await.ok()) }).await {
+            Ok(ready) => ready,
+            Err(error) => return Err(to_status(&run.failed(error), &ctx.query_id)),
+        },
+        None => None,
+    };
+    let ready = ready.filter(ReadyQuery::still_holds);
+    // One row of constants is there at once.
+    let here = ready.as_ref().filter(|ready| ready.is_one_row()).and_then(|_| compute::right_here());
     let (engine, own, stall) = (shared.engine.clone(), ctx.clone(), shared.engine.limits().result_read_stall);
     let begun = async move {
-        let begun = execution::catch(start_query(&engine, &own, &mut run, query, waiting)).await;
+        let begun = execution::catch(start_query(&engine, &own, &mut run, query, ready)).await;
         (run, begun.map(|(schema, batches)| (columns::annotate(&schema), batches)))
     };
     let query_id = ctx.query_id.clone();
-    stream::running(ctx, begun, stall).await.map_err(|error| to_status(&error, &query_id))
+    let running = match here {
+        Some(_here) => stream::complete(ctx, begun, stall).await,
+        None => stream::running(ctx, begun, stall).await,
+    };
+    running.map_err(|error| to_status(&error, &query_id))
 }
 
 /// The context in which the query was described: its session and its versions, whatever happened since.
@@ -347,13 +375,9 @@ async fn start_query(
     ctx: &StatementContext,
     run: &mut Run,
     query: QueryTicket,
-    waiting: Option<Waiting>,
+    ready: Option<ReadyQuery>,
 ) -> Result<(SchemaRef, BatchStream)> {
-    let ready = match waiting {
-        Some(waiting) => ctx.run(async { Ok(waiting.await.ok()) }).await?,
-        None => None,
-    };
-    if let Some(ready) = ready.filter(ReadyQuery::still_holds) {
+    if let Some(ready) = ready {
         run.admit().await?;
         let Answer { schema, batches, .. } = ctx.run(engine.run(ctx, ready)).await?;
         run.planned();

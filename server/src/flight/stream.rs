@@ -48,32 +48,71 @@ pub async fn running(
     begun: impl Future<Output = Begun> + Send + 'static,
     stall: Duration,
 ) -> Result<Running> {
-    let (sender, receiver) = mpsc::channel(WIRE_BATCHES_BUFFERED);
+    let (work, outcome) = work(ctx, begun, stall);
+    compute::spawn(work);
+    outcome.running().await
+}
+
+/// The same for a statement that gives no more batches than wait for a reader: it is done to the end by the caller.
+pub async fn complete(
+    ctx: StatementContext,
+    begun: impl Future<Output = Begun> + Send + 'static,
+    stall: Duration,
+) -> Result<Running> {
+    let (work, outcome) = work(ctx, begun, stall);
+    work.await;
+    outcome.running().await
+}
+
+/// What the work on a statement tells.
+struct Outcome {
+    query_id: String,
+    cancel: DropGuard,
+    schema: oneshot::Receiver<Result<SchemaRef>>,
+    batches: mpsc::Receiver<RecordBatch>,
+    /// How it ended takes a way of its own: where nobody reads, the other one is full.
+    ended: oneshot::Receiver<Result<()>>,
+}
+
+/// The work on a statement, and what it will tell.
+fn work(
+    ctx: StatementContext,
+    begun: impl Future<Output = Begun> + Send + 'static,
+    stall: Duration,
+) -> (impl Future<Output = ()> + Send + 'static, Outcome) {
+    let (sender, batches) = mpsc::channel(WIRE_BATCHES_BUFFERED);
     let (told, schema) = oneshot::channel();
-    // How it ended takes a way of its own: where nobody reads, the other one is full.
     let (fate, ended) = oneshot::channel();
-    let cancel = ctx.cancel.clone().drop_guard();
-    let (own, query_id) = (ctx.clone(), ctx.query_id.clone());
-    compute::spawn(async move {
+    let outcome =
+        Outcome { query_id: ctx.query_id.clone(), cancel: ctx.cancel.clone().drop_guard(), schema, batches, ended };
+    let work = async move {
         let (mut run, begun) = begun.await;
         match begun {
             Ok((schema, batches)) => {
                 // Where nobody waits for it, the statement is cancelled, which the pump sees.
                 let _waits = told.send(Ok(schema));
-                pump(own, run, batches, Reader { sender, stall }, fate).await;
+                pump(ctx, run, batches, Reader { sender, stall }, fate).await;
             }
             Err(error) => drop(told.send(Err(run.failed(error)))),
         }
-    });
-    let stopping = || Error::unavailable("the server is stopping");
-    let schema = schema.await.unwrap_or_else(|_| Err(stopping()))?;
-    let last = futures::stream::once(ended).filter_map(move |fate| {
-        let fate = fate.unwrap_or_else(|_| Err(stopping()));
-        std::future::ready(fate.err().map(Err))
-    });
-    let results = ReceiverStream::new(receiver).map(Ok).chain(last);
-    let batches = results.map_err(move |error: Error| to_status(&error, &query_id)).boxed();
-    Ok(Running { schema, batches, cancel })
+    };
+    (work, outcome)
+}
+
+impl Outcome {
+    /// The statement, once it has begun.
+    async fn running(self) -> Result<Running> {
+        let stopping = || Error::unavailable("the server is stopping");
+        let schema = self.schema.await.unwrap_or_else(|_| Err(stopping()))?;
+        let last = futures::stream::once(self.ended).filter_map(move |fate| {
+            let fate = fate.unwrap_or_else(|_| Err(stopping()));
+            std::future::ready(fate.err().map(Err))
+        });
+        let results = ReceiverStream::new(self.batches).map(Ok).chain(last);
+        let query_id = self.query_id;
+        let batches = results.map_err(move |error: Error| to_status(&error, &query_id)).boxed();
+        Ok(Running { schema, batches, cancel: self.cancel })
+    }
 }
 
 /// A statement that has begun.
