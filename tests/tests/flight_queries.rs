@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Int64Type, Schema};
 use arrow_flight::IpcMessage;
 use limn_tests::raw::{Raw, schema_of, statement};
 use limn_tests::{Context, Outcome, TestServer};
+use tonic::Code;
 
 /// Types that some stock client cannot read.
 fn is_forbidden(data_type: &DataType) -> bool {
@@ -80,6 +81,33 @@ async fn a_ticket_sees_what_its_info_saw() -> Outcome {
     for _ in 0..2 {
         assert_eq!(other.batch(&info).await?.column(0).as_primitive::<Int64Type>().values(), &[1]);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ticket_runs_as_planned_once_and_is_planned_again_after_that() -> Outcome {
+    let server = TestServer::start()?;
+    let mut raw = Raw::connect(&server).await?;
+    let micros = "SELECT CAST(date_part('epoch', now()) * 1000000 AS BIGINT)";
+    let info = raw.info(&statement(micros)).await?;
+    let between = raw.number(micros).await?;
+    let mut instants = Vec::new();
+    for _ in 0..3 {
+        instants.push(raw.batch(&info).await?.column(0).as_primitive::<Int64Type>().value(0));
+    }
+    // The first is the instant of `GetFlightInfo`, each other one that of its own `DoGet`.
+    assert!(instants[0] < between && between < instants[1], "{instants:?}, {between}");
+    assert!(instants[1] < instants[2], "{instants:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ticket_of_a_table_that_has_gone_says_so() -> Outcome {
+    let server = TestServer::start()?;
+    let mut raw = Raw::with_table(&server).await?;
+    let info = raw.info(&statement("SELECT a FROM t")).await?;
+    raw.update("DROP TABLE t").await?;
+    assert_eq!(raw.batch(&info).await.unwrap_err().code(), Code::NotFound);
     Ok(())
 }
 
