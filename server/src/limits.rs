@@ -125,6 +125,8 @@ pub const WIRE_LINGER: Duration = Duration::from_secs(2);
 /// Bytes of a column's buffer up to which it is copied into what is sent, where larger ones are sent from where they are.
 /// Each piece is written, and wakes the client, by itself: that costs more than copying what a batch of numbers has.
 pub const WIRE_PIECE_BYTES_COPIED: usize = 128 * 1024;
+/// Bytes that are gathered from small messages and sent at once.
+pub const WIRE_FRAME_BYTES_GATHERED: usize = 16 * 1024;
 /// Plans that are kept between `GetFlightInfo` and `DoGet`, on one server.
 pub const WIRE_PLANS_KEPT: usize = 128;
 /// How long such a plan is kept; after that its query is planned again. It holds what its tables were then.

@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{FlightData, Ticket};
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
@@ -26,6 +26,7 @@ use tonic_prost::ProstCodec;
 use tower::Service;
 
 use super::rope;
+use crate::limits::WIRE_FRAME_BYTES_GATHERED;
 
 /// The path of the one method that it answers, and how a request says that its message is compressed.
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
@@ -117,7 +118,7 @@ async fn do_get<F: FlightService>(
         Some(messages) => messages,
         None => stream.map(|data| data.map(|data| VecDeque::from([rope::whole(&data)]))).boxed(),
     };
-    let mut response = Response::new(Body::new(Sent { messages, pieces: VecDeque::new(), ended: false }));
+    let mut response = Response::new(Body::new(Sent::new(messages)));
     *response.headers_mut() = metadata.into_headers();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     *response.extensions_mut() = extensions;
@@ -129,14 +130,46 @@ struct Sent {
     messages: Messages,
     /// What is left of the message that is being sent.
     pieces: VecDeque<Bytes>,
-    ended: bool,
+    /// Small pieces that go together: each frame of the body wakes the client.
+    open: BytesMut,
+    end: End,
+}
+
+enum End {
+    NotYet,
+    Known(Status),
+    Told,
 }
 
 impl Sent {
-    fn end(&mut self, status: &Status) -> Option<Result<Frame<Bytes>, Status>> {
-        self.ended = true;
-        let mut trailers = HeaderMap::new();
-        Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers)))
+    fn new(messages: Messages) -> Self {
+        Sent { messages, pieces: VecDeque::new(), open: BytesMut::new(), end: End::NotYet }
+    }
+
+    /// The next bytes of what has been made, where there are any and more need not be waited for.
+    fn next_bytes(&mut self) -> Option<Bytes> {
+        while let Some(piece) = self.pieces.pop_front() {
+            let fits = self.open.len() + piece.len() <= WIRE_FRAME_BYTES_GATHERED;
+            match (fits, self.open.is_empty()) {
+                (true, _) => self.open.put(piece),
+                (false, true) => return Some(piece),
+                (false, false) => {
+                    self.pieces.push_front(piece);
+                    return Some(self.open.split().freeze());
+                }
+            }
+        }
+        None
+    }
+
+    fn trailers(&mut self) -> Option<Result<Frame<Bytes>, Status>> {
+        match std::mem::replace(&mut self.end, End::Told) {
+            End::Known(status) => {
+                let mut trailers = HeaderMap::new();
+                Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers)))
+            }
+            End::NotYet | End::Told => None,
+        }
     }
 }
 
@@ -146,21 +179,80 @@ impl http_body::Body for Sent {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
-            if let Some(piece) = self.pieces.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            if let Some(bytes) = self.next_bytes() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            if self.ended {
-                return Poll::Ready(None);
+            if matches!(self.end, End::NotYet) {
+                match self.messages.poll_next_unpin(cx) {
+                    Poll::Ready(Some(Ok(pieces))) => {
+                        self.pieces = pieces;
+                        continue;
+                    }
+                    Poll::Ready(Some(Err(status))) => self.end = End::Known(status),
+                    Poll::Ready(None) => self.end = End::Known(Status::new(Code::Ok, "")),
+                    Poll::Pending if self.open.is_empty() => return Poll::Pending,
+                    Poll::Pending => {}
+                }
             }
-            match ready!(self.messages.poll_next_unpin(cx)) {
-                Some(Ok(pieces)) => self.pieces = pieces,
-                Some(Err(status)) => return Poll::Ready(self.end(&status)),
-                None => return Poll::Ready(self.end(&Status::new(Code::Ok, ""))),
+            if !self.open.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(self.open.split().freeze()))));
             }
+            return Poll::Ready(self.trailers());
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        matches!(self.end, End::Told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures::FutureExt;
+    use http_body::Body as _;
+
+    use super::*;
+
+    fn message(sizes: &[usize]) -> Result<VecDeque<Bytes>, Status> {
+        Ok(sizes.iter().map(|size| Bytes::from(vec![7; *size])).collect())
+    }
+
+    /// The sizes of the frames that are there at once, and the code of the trailers.
+    fn frames(body: &mut Sent) -> (Vec<usize>, Option<String>) {
+        let (mut sizes, mut code) = (Vec::new(), None);
+        while let Some(Some(frame)) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).now_or_never() {
+            match frame.unwrap().into_data() {
+                Ok(data) => sizes.push(data.len()),
+                Err(frame) => {
+                    let trailers = frame.into_trailers().ok().unwrap_or_default();
+                    code = trailers.get("grpc-status").map(|code| code.to_str().unwrap().to_string());
+                }
+            }
+        }
+        (sizes, code)
+    }
+
+    #[test]
+    fn small_pieces_go_together_and_large_ones_alone() {
+        let large = WIRE_FRAME_BYTES_GATHERED + 1;
+        let messages = [message(&[10, 20]), message(&[5, large, 7]), message(&[1])];
+        let mut body = Sent::new(futures::stream::iter(messages).boxed());
+        assert_eq!(frames(&mut body), (vec![35, large, 8], Some("0".into())));
+        assert!(body.is_end_stream());
+    }
+
+    #[test]
+    fn what_is_there_is_not_held_back_for_what_is_not() {
+        let messages = futures::stream::iter([message(&[10])]).chain(futures::stream::pending());
+        assert_eq!(frames(&mut Sent::new(messages.boxed())), (vec![10], None));
+    }
+
+    #[test]
+    fn an_error_comes_after_what_was_before_it() {
+        let messages = futures::stream::iter([message(&[10]), Err(Status::aborted("lost"))]);
+        let mut body = Sent::new(messages.boxed());
+        assert_eq!(frames(&mut body), (vec![10], Some("10".into())));
     }
 }

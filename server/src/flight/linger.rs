@@ -6,7 +6,12 @@
 //! closes too, for a while (RFC 9112, section 9.6).
 //!
 //! And connections that begin: who does not send the first bytes that every HTTP/2 client sends is closed after a
-//! while, because nothing above would ever do it. It knows nothing else of HTTP.
+//! while, because nothing above would ever do it.
+//!
+//! And short answers go in one piece: h2 writes what is before and after a body of 256 bytes or more by itself, where it
+//! is told that a connection takes several buffers at once, and each write wakes the client; where it is told otherwise,
+//! it puts bodies up to 1,024 bytes into its own buffer. It asks for that when a connection begins, and before each
+//! write of a larger body, which is better written from where it is. It knows nothing else of HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +35,8 @@ pub struct Lingering {
     peer: Peer,
     /// Until the client has greeted: how many bytes it still has to send, and how long to wait for them.
     greeting: Option<(usize, Pin<Box<Sleep>>)>,
+    /// Whether anything was sent.
+    has_spoken: bool,
     /// Set once nothing more is sent: how long to wait for the client.
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -58,7 +65,7 @@ impl Lingering {
         let certificate_name = stream.certificate().and_then(certificate::name).map(Arc::from);
         let peer = Peer { address: stream.address(), certificate_name, local };
         let greeting = Some((GREETING_BYTES, Box::pin(tokio::time::sleep(wait))));
-        Lingering { stream, peer, greeting, patience: None }
+        Lingering { stream, peer, greeting, has_spoken: false, patience: None }
     }
 }
 
@@ -82,6 +89,7 @@ impl AsyncRead for Lingering {
 
 impl AsyncWrite for Lingering {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.has_spoken = true;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -94,7 +102,7 @@ impl AsyncWrite for Lingering {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.has_spoken && self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -157,6 +165,16 @@ mod tests {
                 assert_eq!(server.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut, "after {sent} bytes");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn several_buffers_at_once_are_taken_after_the_first_write() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut server = Lingering::new(Connection::Plain(listener.accept().await.unwrap().0), false);
+        assert!(!server.is_write_vectored());
+        server.write_all(b"x").await.unwrap();
+        assert!(server.is_write_vectored());
     }
 
     #[tokio::test]
