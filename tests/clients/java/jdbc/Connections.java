@@ -114,15 +114,19 @@ public final class Connections {
         all("connections at once", work, 100_000L * 100_001 / 2);
     }
 
-    /** The driver serves several threads by one connection, each with statements of its own. */
+    /**
+     * The driver serves several threads by one connection, each with a statement of its own. They are prepared one after
+     * the other: Avatica counts a connection's statements without a lock (MetaImpl.createStatement), so that two threads
+     * that prepare at once may get one number, and each other's parameters.
+     */
     private static void sharedByThreads(String url) throws Exception {
         try (Connection connection = Check.connect(url)) {
             List<Callable<Long>> work = new ArrayList<>();
             for (int thread = 0; thread < THREADS; thread++) {
                 long own = thread;
+                PreparedStatement prepared = connection.prepareStatement("SELECT CAST(? AS BIGINT) * 2 AS x");
                 work.add(() -> {
-                    try (PreparedStatement statement =
-                            connection.prepareStatement("SELECT CAST(? AS BIGINT) * 2 AS x")) {
+                    try (PreparedStatement statement = prepared) {
                         for (int round = 0; round < ROUNDS; round++) {
                             statement.setLong(1, own * 1000 + round);
                             try (ResultSet result = statement.executeQuery()) {
