@@ -106,6 +106,7 @@ async fn do_get<F: FlightService>(
     let (mut parts, body) = request.into_parts();
     let decoder = ProstCodec::<FlightData, Ticket>::default().decoder();
     let mut messages = Streaming::new_request(decoder, body, None, Some(message_bytes));
+    // The layer around this one says it in our words.
     let ticket = messages.message().await?.ok_or_else(|| Status::internal("Missing request message."))?;
     // The request ends here; what a client says in its trailers, it says too late.
     messages.trailers().await?;

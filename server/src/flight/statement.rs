@@ -64,35 +64,19 @@ pub async fn describe(shared: &Shared, ctx: &StatementContext, sql: &str) -> Res
 
 /// What a statement would answer, and the plan of a query that is worth keeping, once it is planned to the end.
 async fn plan(shared: &Shared, ctx: &StatementContext, sql: &str) -> Result<(Description, Option<Waiting>)> {
-    if let Some(_here) = compute::right_here() {
-        let (description, ready) = execution::catch(shared.engine.plan(ctx, sql)).await?;
-        let (ahead, waiting) = oneshot::channel();
-        let waiting = ready.map(|ready| {
-            compute::spawn(plan_ahead(ready, ahead));
-            waiting
-        });
-        return Ok((description, waiting));
-    }
-    let (engine, own, sql) = (shared.engine.clone(), ctx.clone(), sql.to_string());
-    let (told, described) = oneshot::channel();
-    let gone = ctx.cancel.clone().drop_guard();
-    compute::spawn(async move {
-        let planned = execution::catch(engine.plan(&own, &sql)).await;
-        let (ahead, waiting) = oneshot::channel();
-        let (described, ready) = match planned {
-            Ok((description, ready)) => (Ok((description, ready.is_some().then_some(waiting))), ready),
-            Err(error) => (Err(error), None),
-        };
-        if told.send(described).is_err() {
-            return;
+    let (description, ready) = match compute::right_here() {
+        Some(_here) => execution::catch(shared.engine.plan(ctx, sql)).await?,
+        None => {
+            let (engine, own, sql) = (shared.engine.clone(), ctx.clone(), sql.to_string());
+            execution::read(ctx, async move { engine.plan(&own, &sql).await }).await?
         }
-        if let Some(ready) = ready {
-            plan_ahead(ready, ahead).await;
-        }
+    };
+    let waiting = ready.map(|ready| {
+        let (ahead, waiting) = oneshot::channel();
+        compute::spawn(plan_ahead(ready, ahead));
+        waiting
     });
-    let described = described.await;
-    gone.disarm();
-    described.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping")))
+    Ok((description, waiting))
 }
 
 /// Plans to the end, for whoever waits. Where that fails, it fails again when the query runs, and is told then.
