@@ -14,6 +14,9 @@ pub const FEATURES_MAX: usize = 2_000;
 /// Classes of a classifier: a target with more is an identifier or a number, not a class.
 pub const CLASSES_MAX: usize = 1_000;
 
+/// Texts of one feature that a model tells apart, the most frequent ones; a tree has a bin for each.
+pub const CATEGORIES_MAX: usize = 254;
+
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
 

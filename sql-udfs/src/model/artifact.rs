@@ -8,19 +8,31 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::evaluator::Evaluator;
-use super::kernel::{Kernel, NativeEvaluator};
+use super::kernel::Kernel;
+use super::native::NativeEvaluator;
 use super::onnx::Model;
 use super::onnx::builder::GraphBuilder;
 use super::onnx::view::{GraphView, malformed};
 use super::signature::{ClassLabel, Signature, Task, ValueType};
 use super::{linear, tree};
-use crate::limits::{CLASSES_MAX, FEATURES_MAX};
+use crate::limits::{CATEGORIES_MAX, CLASSES_MAX, FEATURES_MAX};
 use crate::train::Value;
 use crate::{Error, Result};
 
+/// The metadata with the kernel's kind.
+const KIND: &str = "limn.kernel";
 const SIGNATURE: &str = "limn.signature";
 const ALGORITHM: &str = "limn.algorithm";
 const PARAMETERS: &str = "limn.parameters";
+
+/// What a kernel is written as and who reads it back.
+type Reader = fn(&GraphView<'_>, &Signature) -> Result<Box<dyn Kernel>>;
+
+/// Every kind of kernel.
+static KERNELS: &[(&str, Reader)] = &[
+    (linear::KIND, |view, signature| Ok(Box::new(linear::read(view, signature)?))),
+    (tree::KIND, |view, signature| Ok(Box::new(tree::read(view, signature)?))),
+];
 
 /// Writes an artifact.
 pub(crate) fn write(
@@ -29,13 +41,20 @@ pub(crate) fn write(
     algorithm: &str,
     parameters: &[(String, Value)],
 ) -> Result<Vec<u8>> {
+    let json = |error: serde_json::Error| Error::internal(error.to_string());
+    let parameters = serde_json::to_string(&InOrder(parameters)).map_err(json)?;
+    Ok(encode(kernel, signature, algorithm, &parameters)?.encode_to_bytes())
+}
+
+fn encode(kernel: &dyn Kernel, signature: &Signature, algorithm: &str, parameters: &str) -> Result<Model> {
     let mut graph = GraphBuilder::new(&signature.features);
     kernel.write(signature, &mut graph);
     let json = |error: serde_json::Error| Error::internal(error.to_string());
+    graph.metadata(KIND, kernel.kind().to_owned());
     graph.metadata(ALGORITHM, algorithm.to_owned());
-    graph.metadata(PARAMETERS, serde_json::to_string(&InOrder(parameters)).map_err(json)?);
+    graph.metadata(PARAMETERS, parameters.to_owned());
     graph.metadata(SIGNATURE, serde_json::to_string(signature).map_err(json)?);
-    Ok(graph.finish().encode_to_bytes())
+    Ok(graph.finish())
 }
 
 /// Reads an artifact and chooses what evaluates it.
@@ -45,20 +64,45 @@ pub(crate) fn load(artifact: &[u8]) -> Result<Arc<dyn Evaluator>> {
 }
 
 /// Reads an artifact's signature and kernel.
+///
+/// A kernel is read by the names of its constants, and then written again: only a graph that is the one that it would
+/// be written as is taken for it, so that what is computed here is what any reader of ONNX computes.
 pub(crate) fn read(artifact: &[u8]) -> Result<(Signature, Box<dyn Kernel>)> {
     let model = Model::decode_from_bytes(artifact)?;
     let view = GraphView::new(&model)?;
-    let is_tree = view.has_operator(tree::OPERATOR);
-    let known = if is_tree { tree::OPERATORS } else { linear::OPERATORS };
-    if let Some(operator) = view.operator_not_in(known) {
-        return Err(Error::unsupported(format!("the operator `{operator}` is not supported by any evaluator")));
-    }
     let signature = read_signature(&view)?;
-    let kernel: Box<dyn Kernel> = match is_tree {
-        true => Box::new(tree::read(&view, &signature)?),
-        false => Box::new(linear::read(&view, &signature)?),
+    let kind = view.metadata_text(KIND).unwrap_or_default();
+    let Some((_, reader)) = KERNELS.iter().find(|(known, _)| *known == kind) else {
+        return Err(Error::unsupported(format!("a model of the kind `{kind}` is not supported by any evaluator")));
     };
-    Ok((signature, kernel))
+    let kernel = reader(&view, &signature)?;
+    let text = |key: &str| view.metadata_text(key).unwrap_or_default();
+    let written = encode(kernel.as_ref(), &signature, text(ALGORITHM), text(PARAMETERS))?;
+    match first_difference(&model, &written) {
+        None => Ok((signature, kernel)),
+        Some(difference) => Err(difference),
+    }
+}
+
+/// The error of a graph that is not the one that its constants make.
+fn first_difference(found: &Model, expected: &Model) -> Option<Error> {
+    if found == expected {
+        return None;
+    }
+    let nodes = |model: &Model| model.graph.as_ref().map_or(0, |graph| graph.nodes.len());
+    let operators = |model: &Model| -> Vec<String> {
+        model.graph.iter().flat_map(|graph| &graph.nodes).map(|node| node.op_type.clone()).collect()
+    };
+    let odd = operators(found).into_iter().zip(operators(expected)).find(|(found, expected)| found != expected);
+    Some(match odd {
+        Some((found, expected)) => Error::unsupported(format!(
+            "the operator `{found}` is not supported in this place of a graph: expected `{expected}`"
+        )),
+        None if nodes(found) != nodes(expected) => {
+            malformed(format!("expected {} operators, found {}", nodes(expected), nodes(found)))
+        }
+        None => malformed("expected the graph that its constants make, found another".to_owned()),
+    })
 }
 
 fn read_signature(view: &GraphView<'_>) -> Result<Signature> {
@@ -69,18 +113,24 @@ fn read_signature(view: &GraphView<'_>) -> Result<Signature> {
     let signature: Signature =
         serde_json::from_str(text).map_err(|e| malformed(format!("expected a signature in `{SIGNATURE}`: {e}")))?;
     let names: Vec<&str> = signature.features.iter().map(|feature| feature.name.as_str()).collect();
+    let categories = signature.features.iter().filter_map(|feature| feature.categories.as_ref());
+    if let Some(long) = categories.map(|c| c.values.len()).find(|count| *count > CATEGORIES_MAX) {
+        return Err(malformed(format!("expected at most {CATEGORIES_MAX} categories, found {long}")));
+    }
     if names != view.inputs() || names.is_empty() || names.len() > FEATURES_MAX {
         return Err(malformed(format!("expected the inputs {names:?}, found {:?}", view.inputs())));
     }
     let classes = &signature.classes;
+    let target = signature.target.as_ref().map(|target| target.value_type);
     let of_target = |class: &ClassLabel| match class {
-        ClassLabel::Boolean(_) => signature.target.value_type == ValueType::Boolean,
-        ClassLabel::BigInt(_) => signature.target.value_type == ValueType::BigInt,
-        ClassLabel::Text(_) => signature.target.value_type == ValueType::Text,
+        ClassLabel::Boolean(_) => target == Some(ValueType::Boolean),
+        ClassLabel::BigInt(_) => target == Some(ValueType::BigInt),
+        ClassLabel::Text(_) => target == Some(ValueType::Text),
     };
     let fits = match signature.task {
-        Task::Regression => classes.is_empty(),
+        Task::Regression => classes.is_empty() && target.is_some(),
         Task::Classification => (2..=CLASSES_MAX).contains(&classes.len()) && classes.iter().all(of_target),
+        Task::Clustering | Task::Anomaly | Task::Reduction => classes.is_empty(),
     };
     match fits {
         true => Ok(signature),

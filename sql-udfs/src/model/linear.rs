@@ -5,11 +5,14 @@
 
 mod graph;
 
-pub(crate) use graph::{OPERATORS, read};
+pub(crate) use graph::read;
 
 use super::kernel::Kernel;
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
+
+/// The kernel's kind.
+pub(crate) const KIND: &str = "linear";
 
 /// What is done with the weighted sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,10 @@ pub(crate) struct Linear {
 }
 
 impl Kernel for Linear {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     fn width(&self) -> usize {
         match self.link {
             Link::Logistic => 2,

@@ -6,20 +6,24 @@
 //! - [`onnx`]: the ONNX messages that we write and read
 //! - `artifact`: a model with its metadata, to bytes and back
 //! - [`evaluator`]: the trait that every evaluator implements, and [`evaluator::load`]
-//! - `kernel`: native evaluators over Arrow columns; `linear` and `tree` are two, each with its ONNX form beside it
-//! - `columns`: Arrow values as 64-bit floats; `outputs`: the outputs that all graphs share
+//! - `kernel`: native computations over columns; `linear` and `tree` are two, each with its ONNX form beside it
+//! - `native`: Arrow around a kernel; `columns` and `design`: Arrow values as the numbers that kernels take
+//! - `outputs`: the outputs that all graphs share
 
 pub(crate) mod artifact;
 pub(crate) mod columns;
+pub(crate) mod design;
 pub mod evaluator;
 pub(crate) mod kernel;
 pub(crate) mod linear;
+pub(crate) mod native;
 pub mod onnx;
 pub(crate) mod outputs;
 pub mod reference;
 pub mod signature;
 
 pub(crate) mod tree;
+pub(crate) mod trees;
 
 #[cfg(test)]
 mod tests;

@@ -95,6 +95,9 @@ pub struct Attribute {
     /// Integers.
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// Texts.
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
     /// `AttributeProto.AttributeType`.
     #[prost(int32, tag = "20")]
     pub kind: i32,
@@ -199,6 +202,8 @@ pub(crate) mod attribute_kind {
     pub const TENSOR: i32 = 4;
     /// Numbers.
     pub const INTS: i32 = 7;
+    /// Texts.
+    pub const STRINGS: i32 = 8;
 }
 
 impl Model {

@@ -1,13 +1,11 @@
 //! The outputs that every graph of ours declares: `prediction`, or `label` and `probabilities`.
 //!
-//! Writing and reading are side by side, so that they stay mirror images. It knows nothing of how scores come about.
+//! It knows nothing of how scores come about.
 
 use super::onnx::builder::GraphBuilder;
 use super::onnx::tensor::data_type;
-use super::onnx::view::{GraphView, malformed};
 use super::onnx::{Attribute, Tensor};
-use super::signature::{ClassLabel, Signature, Task};
-use crate::Result;
+use super::signature::{ClassLabel, Signature};
 
 /// Names a regressor's output, `[N, 1]`.
 pub(crate) const PREDICTION: &str = "prediction";
@@ -31,22 +29,6 @@ pub(crate) fn declare_classes(graph: &mut GraphBuilder, signature: &Signature, p
     let label = graph.node("Gather", &[&classes, &chosen], vec![Attribute::of_int("axis", 0)], LABEL);
     graph.output(&label, elem_type, None);
     graph.output(probabilities, data_type::DOUBLE, Some(signature.classes.len()));
-}
-
-/// The value from which the model's own part of the graph is read backwards: the prediction or the probabilities.
-pub(crate) fn scores<'a>(view: &GraphView<'a>, task: Task) -> Result<&'a str> {
-    match (task, view.outputs().as_slice()) {
-        (Task::Regression, [prediction]) => Ok(prediction),
-        (Task::Classification, [label, probabilities]) => {
-            let [_, chosen] = view.inputs_of::<2>(label, "Gather")?;
-            let [chosen_from] = view.inputs_of::<1>(chosen, "ArgMax")?;
-            match chosen_from == *probabilities {
-                true => Ok(probabilities),
-                false => Err(malformed("expected the label to be the likeliest class".to_owned())),
-            }
-        }
-        (_, outputs) => Err(malformed(format!("expected the outputs of a {task:?} model, found {}", outputs.len()))),
-    }
 }
 
 fn classes_tensor(classes: &[ClassLabel]) -> Tensor {

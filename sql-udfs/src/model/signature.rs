@@ -73,6 +73,58 @@ pub struct Feature {
     pub name: String,
     /// Its type.
     pub value_type: ValueType,
+    /// The texts that a `TEXT` feature's model knows, and how it computes with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<Categories>,
+}
+
+impl Feature {
+    /// A feature without categories.
+    pub fn new(name: impl Into<String>, value_type: ValueType) -> Self {
+        Feature { name: name.into(), value_type, categories: None }
+    }
+}
+
+/// The texts that a model knows of a feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Categories {
+    /// How the model computes with them.
+    pub form: CategoryForm,
+    /// The texts in ascending order of code points.
+    pub values: Vec<String>,
+    /// Other texts that the training rows had, which the model does not tell apart: there were too many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub others: u64,
+}
+
+/// How a model computes with texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CategoryForm {
+    /// One-hot: a column of 0 and 1 for each text; an unknown text is 0 in all of them, NULL their means in training.
+    Indicators,
+    /// One column with the text's place among [`Categories::values`], compared for membership; NULL and unknown texts
+    /// are missing.
+    Codes,
+}
+
+/// What a model does with NULL in a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// What its algorithm does: the feature's mean in training, or the branch that a tree learned for it.
+    #[default]
+    Learned,
+    /// It is an error.
+    Error,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_learned(missing: &Missing) -> bool {
+    *missing == Missing::Learned
 }
 
 /// What a model predicts.
@@ -83,6 +135,25 @@ pub enum Task {
     Regression,
     /// One of two or more classes, in the target's type.
     Classification,
+    /// The number of a cluster from 0, or -1 for a row of none.
+    Clustering,
+    /// -1 for an anomaly, 1 for any other row.
+    Anomaly,
+    /// Fewer numbers than features, as a list of `DOUBLE`.
+    Reduction,
+}
+
+impl Task {
+    /// The task's name, as `system.model_versions` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Regression => "regression",
+            Task::Classification => "classification",
+            Task::Clustering => "clustering",
+            Task::Anomaly => "anomaly",
+            Task::Reduction => "reduction",
+        }
+    }
 }
 
 /// A class of a classifier. Classes are kept in ascending order (false before true, text by code point).
@@ -100,28 +171,46 @@ pub enum ClassLabel {
 /// What a model takes and gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signature {
-    /// Regression or classification.
+    /// What the model predicts.
     pub task: Task,
-    /// The target column.
-    pub target: Feature,
+    /// The target column; `None` where the task has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Feature>,
     /// The features, in `DESCRIBE MODEL`'s order, which is the training query's.
     pub features: Vec<Feature>,
     /// A classifier's classes, in the order of `PREDICT_PROBA`; empty for a regressor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassLabel>,
+    /// What the model does with NULL in a feature.
+    #[serde(default, skip_serializing_if = "is_learned")]
+    pub missing: Missing,
 }
 
 impl Signature {
-    /// The Arrow type of `PREDICT`'s result: `DOUBLE` for a regressor, the target's type for a classifier.
+    /// The Arrow type of `PREDICT`'s result: `DOUBLE` for a regressor, the target's type for a classifier, `BIGINT` for
+    /// clusters and anomalies, a list of `DOUBLE` for a reduction.
     pub fn prediction_type(&self) -> DataType {
         match self.task {
             Task::Regression => DataType::Float64,
-            Task::Classification => self.target.value_type.arrow(),
+            Task::Classification => self.classes.first().map_or(DataType::Utf8, ClassLabel::arrow),
+            Task::Clustering | Task::Anomaly => DataType::Int64,
+            Task::Reduction => self.probability_type(),
         }
     }
 
-    /// The Arrow type of `PREDICT_PROBA`'s result: a list of `DOUBLE`, one per class.
+    /// The Arrow type of `PREDICT_PROBA`'s result: a list of `DOUBLE`, one per class or cluster, or the anomaly score.
     pub fn probability_type(&self) -> DataType {
         DataType::List(std::sync::Arc::new(Field::new("item", DataType::Float64, true)))
+    }
+}
+
+impl ClassLabel {
+    /// The Arrow type of the label.
+    pub fn arrow(&self) -> DataType {
+        match self {
+            ClassLabel::Boolean(_) => DataType::Boolean,
+            ClassLabel::BigInt(_) => DataType::Int64,
+            ClassLabel::Text(_) => DataType::Utf8,
+        }
     }
 }

@@ -9,13 +9,13 @@ use super::evaluator::load;
 use super::kernel::Kernel;
 use super::linear::{Linear, Link};
 use super::onnx::{Entry, Model};
-use super::signature::{ClassLabel, Feature, Signature, Task, ValueType};
+use super::signature::{ClassLabel, Feature, Missing, Signature, Task, ValueType};
 use super::tree::{Child, Split, Tree};
 use crate::ErrorClass;
 use crate::train::Value;
 
 fn signature(classes: Vec<ClassLabel>) -> Signature {
-    let feature = |name: &str, value_type| Feature { name: name.to_owned(), value_type };
+    let feature = |name: &str, value_type| Feature::new(name, value_type);
     let (task, value_type) = match classes.first() {
         None => (Task::Regression, ValueType::Double),
         Some(ClassLabel::Boolean(_)) => (Task::Classification, ValueType::Boolean),
@@ -23,7 +23,7 @@ fn signature(classes: Vec<ClassLabel>) -> Signature {
         Some(ClassLabel::Text(_)) => (Task::Classification, ValueType::Text),
     };
     let features = vec![feature("a", ValueType::Double), feature("größe", ValueType::BigInt)];
-    Signature { task, target: feature("y", value_type), features, classes }
+    Signature { task, target: Some(feature("y", value_type)), features, classes, missing: Missing::Learned }
 }
 
 fn linear(link: Link, sums: usize) -> Box<dyn Kernel> {
@@ -106,7 +106,8 @@ fn metadata_is_in_order_and_has_nothing_that_changes() {
             r#""features":[{"name":"a","value_type":"double"},{"name":"größe","value_type":"bigint"}]}"#
         ))
     );
-    assert_eq!((model.producer_name.as_str(), model.metadata.len(), model.ir_version), ("limn", 3, 8));
+    assert_eq!(text("limn.kernel"), Some("linear"));
+    assert_eq!((model.producer_name.as_str(), model.metadata.len(), model.ir_version), ("limn", 4, 8));
 }
 
 #[test]
@@ -119,7 +120,10 @@ fn operators_and_models_of_others_are_unsupported_by_name() {
     };
     let error = change(&|model| model.graph.as_mut().unwrap().nodes[3].op_type = "Conv".to_owned());
     assert_eq!(error.class(), ErrorClass::Unsupported);
-    assert_eq!(error.to_string(), "the operator `Conv` is not supported by any evaluator");
+    assert_eq!(
+        error.to_string(),
+        "the operator `Conv` is not supported in this place of a graph: expected `MatMul`"
+    );
     let error = change(&|model| model.graph.as_mut().unwrap().nodes[3].op_type = "Mul".to_owned());
     assert_eq!(error.class(), ErrorClass::Unsupported);
     assert_eq!(error.to_string(), "the operator `Mul` is not supported in this place of a graph: expected `MatMul`");

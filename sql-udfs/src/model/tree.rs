@@ -5,13 +5,16 @@
 
 mod graph;
 
-pub(crate) use graph::{OPERATOR, OPERATORS, read};
+pub(crate) use graph::read;
 
 use super::kernel::Kernel;
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
 use crate::limits::{TREE_DEPTH_MAX, TREE_NODES_MAX};
 use crate::{Error, Result};
+
+/// The kernel's kind.
+pub(crate) const KIND: &str = "tree";
 
 /// Rows that are walked in lockstep, so that one row's load hides behind the others'.
 const LANES: usize = 16;
@@ -178,6 +181,10 @@ fn lay_out(splits: &[Split]) -> Result<(Vec<Cell>, usize)> {
 }
 
 impl Kernel for Tree {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     fn width(&self) -> usize {
         self.width
     }

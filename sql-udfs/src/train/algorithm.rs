@@ -3,14 +3,15 @@
 //! A new algorithm is a file with a specification and a fit, and a line in [`ALGORITHMS`]. Algorithms see matrices in
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
-use super::Watch;
 use super::decision_tree::DecisionTree;
 use super::linear_regression::LinearRegression;
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::rows::Rows;
+use super::workers::Workers;
+use super::{Metric, Watch};
 use crate::model::kernel::Kernel;
-use crate::model::signature::{Task, ValueType};
+use crate::model::signature::{CategoryForm, Task, ValueType};
 use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
@@ -27,7 +28,18 @@ pub(crate) trait Algorithm: Sync {
     /// The parameters that it has.
     fn parameters(&self) -> &'static [Specification];
 
-    /// What it learns for a target of that type, or the types that it expects instead, in words.
+    /// How it computes with texts.
+    fn texts(&self) -> CategoryForm {
+        CategoryForm::Indicators
+    }
+
+    /// What it learns without a target, where it takes none.
+    fn task_without_target(&self) -> Option<Task> {
+        None
+    }
+
+    /// What it learns for a target of that type, or the types that it expects instead, in words. Not asked of an
+    /// algorithm that takes no target.
     fn task(&self, target: ValueType, parameters: &Parameters) -> std::result::Result<Task, &'static str>;
 
     /// Puts values in the place of parameters whose default depends on the task, and checks those that do.
@@ -35,7 +47,8 @@ pub(crate) trait Algorithm: Sync {
         Ok(())
     }
 
-    /// Learns from at least one row; the target is not constant and no feature is missing everywhere.
+    /// Learns from at least one row; the target is not constant and no feature is missing everywhere. Weights, where
+    /// there are some, are finite and at least 0, and some are above it.
     fn fit(&self, rows: &Rows, context: &Context<'_>) -> Result<Fitted>;
 }
 
@@ -43,8 +56,14 @@ pub(crate) trait Algorithm: Sync {
 pub(crate) struct Context<'a> {
     /// The parameters.
     pub parameters: &'a Parameters,
-    /// The number of classes, 0 for a regression.
+    /// The number of classes, 0 where there are none.
     pub classes: usize,
+    /// The seed of every random number.
+    pub seed: u64,
+    /// What computes in parallel.
+    pub workers: &'a Workers,
+    /// What the design columns are called: a feature's name, or `feature=text` for an indicator.
+    pub columns: &'a [String],
     /// Whom to ask and to tell.
     pub watch: &'a dyn Watch,
 }
@@ -63,8 +82,16 @@ impl Context<'_> {
 pub(crate) struct Fitted {
     /// The model.
     pub kernel: Box<dyn Kernel>,
-    /// Numbers about the fit itself, such as whether it converged (1) or not (0).
-    pub metrics: Vec<(&'static str, f64)>,
+    /// Numbers about the fit itself, such as whether it converged (1) or not (0), and those of its iterations.
+    pub metrics: Vec<Metric>,
+}
+
+impl Fitted {
+    /// A fitted model with final numbers about the fit.
+    pub fn new(kernel: impl Kernel + 'static, metrics: Vec<(&str, f64)>) -> Self {
+        let metrics = metrics.into_iter().map(|(name, value)| Metric { name: name.to_owned(), value, step: 0 });
+        Fitted { kernel: Box::new(kernel), metrics: metrics.collect() }
+    }
 }
 
 /// The algorithm of that name, in whatever case.

@@ -91,8 +91,8 @@ impl Algorithm for DecisionTree {
 
     fn settle(&self, parameters: &mut Parameters, task: Task) -> Result<()> {
         let (name, criterion) = match task {
-            Task::Regression => (REGRESSION, SQUARED_ERROR),
             Task::Classification => (CLASSIFICATION, GINI),
+            _ => (REGRESSION, SQUARED_ERROR),
         };
         parameters.settle("task", Value::Text(name.to_owned()));
         parameters.settle("criterion", Value::Text(criterion.to_owned()));
@@ -114,6 +114,7 @@ impl Algorithm for DecisionTree {
                 context.watch.reserve(size_of_val(target.as_slice()))?;
                 Statistics::of_numbers(target)
             }
+            Target::None(_) => return Err(Error::internal("expected a target, found none")),
             Target::Classes(codes) => {
                 let entropy = parameters.text("criterion") == Some(ENTROPY);
                 Statistics::Classes { codes, count: context.classes, entropy }
@@ -127,7 +128,7 @@ impl Algorithm for DecisionTree {
         let tree = grow(&columns, &statistics, rows.len(), bounds, context)?;
         let leaves = tree.leaves().len() / tree.width();
         let metrics = vec![("depth", tree.depth() as f64), ("leaves", leaves as f64)];
-        Ok(Fitted { kernel: Box::new(tree), metrics })
+        Ok(Fitted::new(tree, metrics))
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
     fn a_stump_by_hand() {
         // The best cut of 1, 2, 3, 10 → 1, 1, 2, 9 is between 3 and 10.
         let rows =
-            Rows { features: vec![vec![10.0, 1.0, 3.0, 2.0]], target: Target::Numbers(vec![9.0, 1.0, 2.0, 1.0]) };
+            Rows::new(vec![vec![10.0, 1.0, 3.0, 2.0]], Target::Numbers(vec![9.0, 1.0, 2.0, 1.0]));
         let stump = [("max_depth", Value::Integer(1))];
         let mean = (1.0 + 1.0 + 2.0) / 3.0;
         assert_eq!(predictions(&rows, 0, &stump, &[&[6.5, 6.500001, f64::NAN]]), [mean, 9.0, mean]);
@@ -156,10 +157,7 @@ mod tests {
 
     #[test]
     fn exclusive_or_is_learned_although_no_first_cut_helps() {
-        let rows = Rows {
-            features: vec![vec![0.0, 0.0, 1.0, 1.0], vec![0.0, 1.0, 0.0, 1.0]],
-            target: Target::Classes(vec![0, 1, 1, 0]),
-        };
+        let rows = Rows::new(vec![vec![0.0, 0.0, 1.0, 1.0], vec![0.0, 1.0, 0.0, 1.0]], Target::Classes(vec![0, 1, 1, 0]));
         let found = predictions(&rows, 2, &[], &[&[0.0, 0.0, 1.0, 1.0], &[0.0, 1.0, 0.0, 1.0]]);
         assert_eq!(found, [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0]);
     }
@@ -167,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_learned() {
         let rows =
-            Rows { features: vec![vec![1.0, 2.0, f64::NAN, f64::NAN]], target: Target::Classes(vec![0, 0, 1, 1]) };
+            Rows::new(vec![vec![1.0, 2.0, f64::NAN, f64::NAN]], Target::Classes(vec![0, 0, 1, 1]));
         assert_eq!(predictions(&rows, 2, &[], &[&[1.0, 1e9, f64::NAN]]), [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     }
 
@@ -178,7 +176,7 @@ mod tests {
         let a: Vec<f64> = (0..n).map(|i| f64::from(i * 7 % 200)).collect();
         let b: Vec<f64> = (0..n).map(|i| f64::from(i % 13)).collect();
         let y: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (a - 50.0).abs() + 3.0 * b).collect();
-        let rows = Rows { features: vec![a.clone(), b.clone()], target: Target::Numbers(y.clone()) };
+        let rows = Rows::new(vec![a.clone(), b.clone()], Target::Numbers(y.clone()));
         assert_eq!(predictions(&rows, 0, &[], &[&a, &b]), y);
         let small = [("min_samples_leaf", Value::Integer(100)), ("max_depth", Value::Integer(5))];
         let found = predictions(&rows, 0, &small, &[&a, &b]);

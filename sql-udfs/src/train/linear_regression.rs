@@ -89,7 +89,7 @@ impl Algorithm for LinearRegression {
         let intercept = if fit_intercept { target_mean - offset } else { 0.0 };
         let model =
             Linear { means: data.means, weights: vec![weights], intercepts: vec![intercept], link: Link::Identity };
-        Ok(Fitted { kernel: Box::new(model), metrics: Vec::new() })
+        Ok(Fitted::new(model, vec![]))
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     use crate::train::testing::{fit, parameters};
 
     fn fitted(features: Vec<Vec<f64>>, target: Vec<f64>, given: &[(&str, crate::train::Value)]) -> (Vec<f64>, f64) {
-        let rows = Rows { features, target: Target::Numbers(target) };
+        let rows = Rows::new(features, Target::Numbers(target));
         let kernel = fit(&LinearRegression, &rows, 0, &parameters(&LinearRegression, given));
         let score = |values: Vec<f64>| {
             let columns: Vec<Vec<f64>> = values.into_iter().map(|v| vec![v]).collect();

@@ -83,7 +83,7 @@ impl Algorithm for LogisticRegression {
         };
         let metrics =
             vec![("converged", if minimum.converged { 1.0 } else { 0.0 }), ("iterations", minimum.iterations as f64)];
-        Ok(Fitted { kernel: Box::new(model(problem, &minimum.at)), metrics })
+        Ok(Fitted::new(model(problem, &minimum.at), metrics))
     }
 }
 
@@ -108,6 +108,7 @@ mod tests {
     use crate::train::Value;
     use crate::train::target::Target;
     use crate::train::testing::{Patient, parameters};
+    use crate::train::workers::Workers;
 
     /// A small data set without separation: one feature near 1, one near 1000.
     fn rows(classes: u32) -> Rows {
@@ -115,7 +116,7 @@ mod tests {
         let a: Vec<f64> = (0..n).map(|i| f64::from(i * 7 % 13) / 6.0).collect();
         let b: Vec<f64> = (0..n).map(|i| 1000.0 + f64::from(i * 5 % 11)).collect();
         let codes = (0..n).map(|i| (i * 7 % 13 + i * i % 5) * classes / 17).collect();
-        Rows { features: vec![a, b], target: Target::Classes(codes) }
+        Rows::new(vec![a, b], Target::Classes(codes))
     }
 
     /// The gradient of the objective, straight from its definition on the features' own scale.
@@ -141,7 +142,8 @@ mod tests {
         for (classes, c) in [(2, 1.0), (2, 0.01), (2, 100.0), (4, 1.0), (4, 10.0)] {
             let rows = rows(classes);
             let parameters = parameters(&LogisticRegression, &[("c", Value::Double(c))]);
-            let context = Context { parameters: &parameters, classes: classes as usize, watch: &Patient };
+            let workers = Workers::new(1).unwrap();
+            let context = Context { parameters: &parameters, classes: classes as usize, seed: 0, columns: &[], workers: &workers, watch: &Patient };
             let problem = Problem::new(&rows, &context).unwrap();
             let minimum = newton::minimise(&problem, &context).unwrap();
             assert!(minimum.converged && minimum.iterations < 20, "{minimum:?}");
@@ -157,7 +159,8 @@ mod tests {
         for classes in [2, 4] {
             let rows = rows(classes);
             let parameters = parameters(&LogisticRegression, &[("max_iter", Value::Integer(2000))]);
-            let context = Context { parameters: &parameters, classes: classes as usize, watch: &Patient };
+            let workers = Workers::new(1).unwrap();
+            let context = Context { parameters: &parameters, classes: classes as usize, seed: 0, columns: &[], workers: &workers, watch: &Patient };
             let problem = Problem::new(&rows, &context).unwrap();
             let (newton, lbfgs) =
                 (newton::minimise(&problem, &context).unwrap(), lbfgs::minimise(&problem, &context).unwrap());
@@ -172,17 +175,20 @@ mod tests {
     fn a_fit_that_is_cut_short_says_so() {
         let rows = rows(2);
         let parameters = parameters(&LogisticRegression, &[("max_iter", Value::Integer(1))]);
-        let context = Context { parameters: &parameters, classes: 2, watch: &Patient };
+        let workers = Workers::new(1).unwrap();
+        let context = Context { parameters: &parameters, classes: 2, seed: 0, columns: &[], workers: &workers, watch: &Patient };
         let fitted = LogisticRegression.fit(&rows, &context).unwrap();
-        assert_eq!(fitted.metrics, [("converged", 0.0), ("iterations", 1.0)]);
+        let metrics: Vec<(&str, f64)> = fitted.metrics.iter().map(|m| (m.name.as_str(), m.value)).collect();
+        assert_eq!(metrics, [("converged", 0.0), ("iterations", 1.0)]);
     }
 
     #[test]
     fn separable_and_constant_features_do_no_harm() {
         let features = vec![vec![1.0, 2.0, 3.0, 4.0], vec![7.0; 4], vec![1.0, 2.0, 3.0, 4.0]];
-        let rows = Rows { features, target: Target::Classes(vec![0, 0, 1, 1]) };
+        let rows = Rows::new(features, Target::Classes(vec![0, 0, 1, 1]));
         let parameters = parameters(&LogisticRegression, &[("c", Value::Double(1e6))]);
-        let context = Context { parameters: &parameters, classes: 2, watch: &Patient };
+        let workers = Workers::new(1).unwrap();
+        let context = Context { parameters: &parameters, classes: 2, seed: 0, columns: &[], workers: &workers, watch: &Patient };
         let problem = Problem::new(&rows, &context).unwrap();
         let minimum = newton::minimise(&problem, &context).unwrap();
         assert!(minimum.converged, "{minimum:?}");

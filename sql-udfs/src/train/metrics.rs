@@ -19,6 +19,7 @@ pub(super) fn measure(kernel: &dyn Kernel, rows: &Rows, prefix: &str, context: &
     let numbers = match &rows.target {
         Target::Numbers(values) => regression(kernel, rows, values, context)?,
         Target::Classes(codes) => classification(kernel, rows, codes, context)?,
+        Target::None(_) => own(kernel, rows, context)?,
     };
     let finite = numbers.into_iter().filter(|(_, value)| value.is_finite());
     Ok(finite.map(|(name, value)| Metric { name: format!("{prefix}{name}"), value, step: 0 }).collect())
@@ -42,6 +43,20 @@ fn for_each_block(
         visit(start, out);
     }
     Ok(())
+}
+
+/// What a model without a target measures of itself, as means over rows.
+fn own(kernel: &dyn Kernel, rows: &Rows, context: &Context<'_>) -> Result<Vec<(&'static str, f64)>> {
+    let names = kernel.measures();
+    let mut sums = vec![0.0; names.len()];
+    let columns = rows.columns();
+    for start in (0..rows.len()).step_by(SCORE_ROWS_PER_BLOCK) {
+        context.check_cancelled()?;
+        let end = rows.len().min(start + SCORE_ROWS_PER_BLOCK);
+        let block: Vec<&[f64]> = columns.iter().map(|column| &column[start..end]).collect();
+        kernel.measure_block(&block, &mut sums);
+    }
+    Ok(names.iter().copied().zip(sums.into_iter().map(|sum| sum / rows.len() as f64)).collect())
 }
 
 fn regression(
@@ -110,8 +125,10 @@ fn classification(
     })?;
     let count = codes.len() as f64;
     let [precision, recall, f1] = quality(&counts);
-    let mut metrics = vec![("accuracy", right as f64 / count), ("log_loss", loss / count), ("precision", precision)];
-    metrics.extend([("recall", recall), ("f1", f1)]);
+    let mut metrics = vec![("accuracy", right as f64 / count), ("precision", precision), ("recall", recall), ("f1", f1)];
+    if kernel.has_probabilities() {
+        metrics.push(("log_loss", loss / count));
+    }
     if width == 2 {
         metrics.push(("roc_auc", area_under_curve(scored)));
     }
@@ -170,12 +187,15 @@ mod tests {
     use super::*;
     use crate::model::linear::{Linear, Link};
     use crate::train::testing::{Patient, parameters};
+    use crate::train::workers::Workers;
 
     fn measured(link: Link, feature: Vec<f64>, target: Target) -> Vec<(String, f64)> {
         let model = Linear { means: vec![0.0], weights: vec![vec![1.0]], intercepts: vec![0.0], link };
-        let rows = Rows { features: vec![feature], target };
+        let rows = Rows::new(vec![feature], target);
         let parameters = parameters(&crate::train::linear_regression::LinearRegression, &[]);
-        let context = Context { parameters: &parameters, classes: 2, watch: &Patient };
+        let workers = Workers::new(1).unwrap();
+        let context =
+            Context { parameters: &parameters, classes: 2, seed: 0, columns: &[], workers: &workers, watch: &Patient };
         let metrics = measure(&model, &rows, "train_", &context).unwrap();
         metrics.into_iter().map(|m| (m.name, m.value)).collect()
     }

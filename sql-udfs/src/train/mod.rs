@@ -5,12 +5,14 @@
 //!
 //! # Layout
 //! - `plan`: a request against a schema, checked; [`parameter`]: what parameters may be
-//! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `target`; `random`: numbers by counter
+//! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `target`, `weights`, `categories`
+//! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
 mod canonical;
+mod categories;
 mod decision_tree;
 mod dense;
 mod linear_regression;
@@ -29,6 +31,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod weights;
+mod workers;
 
 use std::fmt;
 
@@ -38,8 +42,9 @@ use arrow::record_batch::RecordBatch;
 use self::algorithm::{Algorithm, Context};
 use self::plan::Plan;
 use self::rows::Matrices;
+use self::workers::Workers;
 use crate::model::artifact;
-use crate::model::signature::{Signature, ValueType};
+use crate::model::signature::{Missing, Signature, ValueType};
 use crate::{Error, Result};
 
 /// A literal of the `USING algorithm (parameter = literal)` list, or the resolved value of a parameter.
@@ -111,6 +116,10 @@ pub trait Watch: Send + Sync {
     fn progress(&self, done: f64);
     /// Asked before memory is taken; an `Exhausted` error where the pool has not that much.
     fn reserve(&self, bytes: usize) -> Result<()>;
+    /// The threads that a training may compute on; what it computes does not depend on them.
+    fn threads(&self) -> usize {
+        1
+    }
 }
 
 /// One measured number.
@@ -179,15 +188,27 @@ pub fn check(request: &Request, schema: &Schema) -> Result<()> {
 pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Trained> {
     let plan = Plan::new(request, schema)?;
     check_batches(schema, &batches)?;
-    let Matrices { train, held_out, classes, dropped } = rows::read(&plan, request, batches, watch)?;
-    let context = Context { parameters: &plan.parameters, classes: classes.len(), watch };
+    let Matrices { train, held_out, classes, features, columns, dropped } = rows::read(&plan, request, batches, watch)?;
+    let workers = Workers::new(watch.threads())?;
+    let context = Context {
+        workers: &workers,
+        parameters: &plan.parameters,
+        classes: classes.len(),
+        seed: request.seed,
+        columns: &columns,
+        watch,
+    };
     let fitted = plan.algorithm.fit(&train, &context)?;
     watch.progress(FITTED_SHARE);
     let signature = Signature {
         task: plan.task,
-        target: plan.target.feature.clone(),
-        features: plan.features.iter().map(|column| column.feature.clone()).collect(),
+        target: plan.target.as_ref().map(|target| target.feature.clone()),
+        features,
         classes,
+        missing: match plan.parameters.text("missing") {
+            Some("error") => Missing::Error,
+            _ => Missing::Learned,
+        },
     };
     let parameters = plan.parameters.clone().into_inner();
     let artifact = artifact::write(fitted.kernel.as_ref(), &signature, plan.algorithm.name(), &parameters)?;
@@ -195,8 +216,7 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
     let (_, kernel) = artifact::read(&artifact)?;
     let mut metrics = metrics::measure(kernel.as_ref(), &held_out, "", &context)?;
     metrics.extend(metrics::measure(kernel.as_ref(), &train, "train_", &context)?);
-    let of_fit = fitted.metrics.into_iter().map(|(name, value)| Metric { name: name.to_owned(), value, step: 0 });
-    metrics.extend(of_fit);
+    metrics.extend(fitted.metrics);
     watch.progress(1.0);
     Ok(Trained {
         algorithm: plan.algorithm.name(),

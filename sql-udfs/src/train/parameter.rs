@@ -16,8 +16,18 @@ pub enum Kind {
     DoubleFrom(f64),
     /// A number above the first.
     DoubleAbove(f64),
+    /// A number from the first to the second, both included.
+    DoubleBetween(f64, f64),
+    /// A number between the first and the second, neither included.
+    DoubleInside(f64, f64),
     /// One of these texts.
     Choice(&'static [&'static str]),
+    /// A number above the first, or one of these texts.
+    AboveOrChoice(f64, &'static [&'static str]),
+    /// A whole number from 1, a share above 0 and up to 1, or one of these texts.
+    CountShareOrChoice(&'static [&'static str]),
+    /// Any text.
+    Text,
 }
 
 /// One parameter of an algorithm.
@@ -42,6 +52,8 @@ pub enum Default {
     Integer(i64),
     /// A number.
     Double(f64),
+    /// A text.
+    Text(&'static str),
     /// No value.
     Null,
 }
@@ -52,10 +64,43 @@ impl Default {
             Default::Boolean(v) => Value::Boolean(v),
             Default::Integer(v) => Value::Integer(v),
             Default::Double(v) => Value::Double(v),
+            Default::Text(v) => Value::Text(v.to_owned()),
             Default::Null => Value::Null,
         }
     }
 }
+
+/// The column with a weight for each row, for algorithms that can weigh rows. It is not a feature.
+pub(crate) const SAMPLE_WEIGHT: Specification = Specification {
+    name: "sample_weight",
+    kind: Kind::Text,
+    default: Default::Null,
+    doc: "the column with the weight of each row, a number of at least 0; it is not a feature",
+};
+
+/// The weights of classes, for classifiers.
+pub(crate) const CLASS_WEIGHT: Specification = Specification {
+    name: "class_weight",
+    kind: Kind::Text,
+    default: Default::Null,
+    doc: "'balanced' for weights inverse to the classes' rows, or weights by class as JSON: '{\"yes\": 5, \"no\": 1}'",
+};
+
+/// What a missing value is, for algorithms that compute with a feature's value.
+pub(crate) const MISSING_MEAN: Specification = Specification {
+    name: "missing",
+    kind: Kind::Choice(&["mean", "error"]),
+    default: Default::Text("mean"),
+    doc: "what NULL in a feature counts as: the feature's mean in training, or an error",
+};
+
+/// What a missing value is, for trees.
+pub(crate) const MISSING_BRANCH: Specification = Specification {
+    name: "missing",
+    kind: Kind::Choice(&["branch", "error"]),
+    default: Default::Text("branch"),
+    doc: "what NULL in a feature does: follow the branch that was learned for it, or an error",
+};
 
 /// Every parameter of an algorithm with its value, in the algorithm's order.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +155,12 @@ impl Parameters {
         }
     }
 
-    /// A text, or `None` where it is NULL.
+    /// A number, or `None` where it is NULL or a text.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        number(self.value(name))
+    }
+
+    /// A text, or `None` where it is NULL or a number.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.value(name) {
             Value::Text(v) => Some(v),
@@ -135,9 +185,19 @@ impl Specification {
             (Kind::Integer(from, to), Value::Integer(v)) => (from..=to).contains(v).then(|| value.clone()),
             (Kind::DoubleFrom(from), _) => number(value).filter(|v| *v >= from).map(Value::Double),
             (Kind::DoubleAbove(above), _) => number(value).filter(|v| *v > above).map(Value::Double),
-            (Kind::Choice(texts), Value::Text(v)) => {
+            (Kind::DoubleBetween(from, to), _) => {
+                number(value).filter(|v| (from..=to).contains(v)).map(Value::Double)
+            }
+            (Kind::DoubleInside(above, below), _) => {
+                number(value).filter(|v| *v > above && *v < below).map(Value::Double)
+            }
+            (Kind::Choice(texts) | Kind::AboveOrChoice(_, texts) | Kind::CountShareOrChoice(texts), Value::Text(v)) => {
                 texts.iter().find(|text| text.eq_ignore_ascii_case(v)).map(|text| Value::Text((*text).to_owned()))
             }
+            (Kind::AboveOrChoice(above, _), _) => number(value).filter(|v| *v > above).map(Value::Double),
+            (Kind::CountShareOrChoice(_), Value::Integer(v)) => (*v >= 1).then(|| value.clone()),
+            (Kind::CountShareOrChoice(_), Value::Double(v)) => (*v > 0.0 && *v <= 1.0).then(|| value.clone()),
+            (Kind::Text, Value::Text(_)) => Some(value.clone()),
             _ => None,
         };
         accepted.ok_or_else(|| {
@@ -162,13 +222,24 @@ impl Specification {
             Kind::Integer(from, to) => format!("a whole number from {from} to {to}"),
             Kind::DoubleFrom(from) => format!("a number of at least {from}"),
             Kind::DoubleAbove(above) => format!("a number above {above}"),
-            Kind::Choice(texts) => texts.iter().map(|text| format!("'{text}'")).collect::<Vec<_>>().join(" or "),
+            Kind::DoubleBetween(from, to) => format!("a number from {from} to {to}"),
+            Kind::DoubleInside(above, below) => format!("a number between {above} and {below}"),
+            Kind::Choice(texts) => choices(texts),
+            Kind::AboveOrChoice(above, texts) => format!("a number above {above}, {}", choices(texts)),
+            Kind::CountShareOrChoice(texts) => {
+                format!("a whole number from 1, a share above 0 and up to 1, {}", choices(texts))
+            }
+            Kind::Text => "text".to_owned(),
         };
         match self.default {
             Default::Null => format!("{kind}, or NULL"),
             _ => kind,
         }
     }
+}
+
+fn choices(texts: &[&str]) -> String {
+    texts.iter().map(|text| format!("'{text}'")).collect::<Vec<_>>().join(" or ")
 }
 
 fn number(value: &Value) -> Option<f64> {

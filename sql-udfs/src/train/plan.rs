@@ -5,7 +5,7 @@
 use arrow::datatypes::Schema;
 
 use super::algorithm::{self, Algorithm};
-use super::parameter::Parameters;
+use super::parameter::{CLASS_WEIGHT, Parameters, SAMPLE_WEIGHT};
 use super::{Request, Split};
 use crate::limits::FEATURES_MAX;
 use crate::model::signature::{Feature, Task, ValueType};
@@ -16,10 +16,12 @@ pub(super) struct Plan {
     pub algorithm: &'static dyn Algorithm,
     pub parameters: Parameters,
     pub task: Task,
-    pub target: Column,
+    pub target: Option<Column>,
     pub features: Vec<Column>,
     /// The column that decides what is held out, for a split by time or by column.
     pub split: Option<Column>,
+    /// The column with the weight of each row.
+    pub weight: Option<Column>,
 }
 
 /// A column with its place.
@@ -33,28 +35,61 @@ impl Plan {
     pub fn new(request: &Request, schema: &Schema) -> Result<Self> {
         check_names(schema)?;
         let named = request.algorithm.as_deref().map(algorithm::by_name).transpose()?;
-        let target = request.target.as_deref().ok_or_else(|| {
-            let purpose = named.map(|algorithm| format!(" for {}", algorithm.name())).unwrap_or_default();
-            Error::input(format!("expected a target{purpose}, found none")).with_hint("add `TARGET column`")
-        })?;
-        let target = target_column(schema, target)?;
-        let algorithm = named.unwrap_or_else(|| algorithm::by_target(target.feature.value_type));
+        let without = named.and_then(|algorithm| algorithm.task_without_target());
+        let target = match (request.target.as_deref(), without, named) {
+            (Some(name), None, _) => Some(target_column(schema, name)?),
+            (None, Some(_), _) => None,
+            (Some(_), Some(_), Some(algorithm)) => {
+                return Err(Error::input(format!("{} takes no target, found one", algorithm.name()))
+                    .with_hint("leave out `TARGET`, and the column too, unless it is a feature"));
+            }
+            (_, _, named) => {
+                let purpose = named.map(|algorithm| format!(" for {}", algorithm.name())).unwrap_or_default();
+                return Err(Error::input(format!("expected a target{purpose}, found none"))
+                    .with_hint("add `TARGET column`"));
+            }
+        };
+        let of_target = |target: &Column| algorithm::by_target(target.feature.value_type);
+        let algorithm = match (named, &target) {
+            (Some(algorithm), _) => algorithm,
+            (None, Some(target)) => of_target(target),
+            (None, None) => return Err(Error::internal("expected a target or an algorithm, found neither")),
+        };
         let mut parameters = Parameters::resolve(algorithm.name(), algorithm.parameters(), &request.parameters)?;
-        let task = algorithm
-            .task(target.feature.value_type, &parameters)
-            .map_err(|expected| wrong_target(&target.feature, algorithm.name(), expected))?;
+        let task = match (&target, without) {
+            (Some(target), _) => algorithm
+                .task(target.feature.value_type, &parameters)
+                .map_err(|expected| wrong_target(&target.feature, algorithm, expected))?,
+            (None, Some(task)) => task,
+            (None, None) => return Err(Error::internal("expected a target or a task without one, found neither")),
+        };
         algorithm.settle(&mut parameters, task)?;
-        let split = split_column(&request.split, schema, &target)?;
-        let features = feature_columns(schema, &target, split.as_ref())?;
-        Ok(Plan { algorithm, parameters, task, target, features, split })
+        if parameters.text(CLASS_WEIGHT.name).is_some() && task != Task::Classification {
+            return Err(Error::input(format!(
+                "parameter `class_weight` of {}: expected a target of classes, found a {}",
+                algorithm.name(),
+                task.name()
+            )));
+        }
+        let split = split_column(&request.split, schema, target.as_ref())?;
+        let weight = parameters.text(SAMPLE_WEIGHT.name).map(|name| weight_column(schema, name, target.as_ref()));
+        let weight = weight.transpose()?;
+        let taken: Vec<usize> = [&target, &split, &weight].into_iter().flatten().map(|c| c.position).collect();
+        let features = feature_columns(schema, &taken, target.as_ref())?;
+        Ok(Plan { algorithm, parameters, task, target, features, split, weight })
     }
 
     /// The positions of all columns that a training reads, in the schema's order.
     pub fn positions(&self) -> Vec<usize> {
-        let others = self.features.iter().chain(&self.split).map(|column| column.position);
-        let mut positions: Vec<usize> = others.chain([self.target.position]).collect();
+        let columns = self.features.iter().chain(self.roles());
+        let mut positions: Vec<usize> = columns.map(|column| column.position).collect();
         positions.sort_unstable();
         positions
+    }
+
+    /// The columns that are no features and must be known in every row that is used.
+    pub fn roles(&self) -> impl Iterator<Item = &Column> {
+        [&self.target, &self.split, &self.weight].into_iter().flatten()
     }
 }
 
@@ -81,26 +116,44 @@ fn target_column(schema: &Schema, name: &str) -> Result<Column> {
     let position = position(schema, "target column", name)?;
     let data_type = schema.field(position).data_type();
     match ValueType::of(data_type) {
-        Some(value_type) => Ok(Column { position, feature: Feature { name: name.to_owned(), value_type } }),
+        Some(value_type) => Ok(Column { position, feature: Feature::new(name, value_type) }),
         None => {
             Err(Error::input(format!("target `{name}` has type {data_type}, expected a number, a boolean or text")))
         }
     }
 }
 
-fn wrong_target(target: &Feature, algorithm: &str, expected: &str) -> Error {
-    let found = target.value_type.sql_name();
-    let error = Error::input(format!("target `{}` has type {found}, {algorithm} expects {expected}", target.name));
+fn wrong_target(target: &Feature, algorithm: &dyn Algorithm, expected: &str) -> Error {
+    let (found, name) = (target.value_type.sql_name(), algorithm.name());
+    let error = Error::input(format!("target `{}` has type {found}, {name} expects {expected}", target.name));
     match target.value_type {
-        ValueType::Boolean | ValueType::Text if algorithm == "linear_regression" => {
-            error.with_hint("logistic_regression and decision_tree learn classes")
+        ValueType::Boolean | ValueType::Text => {
+            error.with_hint("logistic_regression, gradient_boosting and decision_tree learn classes")
         }
-        ValueType::Double => error.with_hint("linear_regression and decision_tree learn numbers"),
+        ValueType::Double => error.with_hint("linear_regression, gradient_boosting and decision_tree learn numbers"),
         _ => error,
     }
 }
 
-fn split_column(split: &Split, schema: &Schema, target: &Column) -> Result<Option<Column>> {
+/// The column with the weight of each row.
+fn weight_column(schema: &Schema, name: &str, target: Option<&Column>) -> Result<Column> {
+    let position = position(schema, "weight column", name)?;
+    if target.is_some_and(|target| target.position == position) {
+        return Err(Error::input(format!("the weight column `{name}` is the target: expected another column")));
+    }
+    let data_type = schema.field(position).data_type();
+    match ValueType::of(data_type) {
+        Some(value_type @ (ValueType::Double | ValueType::BigInt)) => {
+            Ok(Column { position, feature: Feature::new(name, value_type) })
+        }
+        found => Err(Error::input(format!(
+            "weight column `{name}`: expected a number, found {}",
+            found.map_or_else(|| data_type.to_string(), |found| found.sql_name().to_owned())
+        ))),
+    }
+}
+
+fn split_column(split: &Split, schema: &Schema, target: Option<&Column>) -> Result<Option<Column>> {
     let share = |f: f64| match (0.0..1.0).contains(&f) {
         true => Ok(()),
         false => Err(Error::input(format!("the share that is held out: expected 0 to below 1, found {f}"))),
@@ -115,14 +168,14 @@ fn split_column(split: &Split, schema: &Schema, target: &Column) -> Result<Optio
         Split::Column(column) => (column, "split column"),
     };
     let position = position(schema, kind, name)?;
-    if position == target.position {
+    if target.is_some_and(|target| target.position == position) {
         return Err(Error::input(format!("the {kind} `{name}` is the target: expected another column")));
     }
     let data_type = schema.field(position).data_type();
     match (split, ValueType::of(data_type)) {
         (Split::Time { .. }, Some(value_type @ (ValueType::Date | ValueType::Timestamp)))
         | (Split::Column(_), Some(value_type @ ValueType::Boolean)) => {
-            Ok(Some(Column { position, feature: Feature { name: name.clone(), value_type } }))
+            Ok(Some(Column { position, feature: Feature::new(name, value_type) }))
         }
         (Split::Time { .. }, found) => Err(Error::input(format!(
             "time column `{name}`: expected DATE or TIMESTAMP, found {}",
@@ -135,24 +188,13 @@ fn split_column(split: &Split, schema: &Schema, target: &Column) -> Result<Optio
     }
 }
 
-fn feature_columns(schema: &Schema, target: &Column, split: Option<&Column>) -> Result<Vec<Column>> {
+fn feature_columns(schema: &Schema, taken: &[usize], target: Option<&Column>) -> Result<Vec<Column>> {
     let mut features = Vec::new();
-    for (position, field) in schema.fields().iter().enumerate() {
-        if position == target.position || split.is_some_and(|split| split.position == position) {
-            continue;
-        }
-        let name = field.name().clone();
+    for (position, field) in schema.fields().iter().enumerate().filter(|(position, _)| !taken.contains(position)) {
+        let name = field.name();
         match ValueType::of(field.data_type()) {
-            Some(ValueType::Text) => {
-                return Err(Error::input(format!(
-                    "feature `{name}` has type TEXT, expected a number, a boolean, a date or a timestamp"
-                ))
-                .with_hint(format!(
-                    "leave it out of the query, or make numbers of it, such as `CASE \"{name}\" WHEN '…' THEN 1 ELSE 0 END`"
-                )));
-            }
             Some(value_type) if !name.is_empty() => {
-                features.push(Column { position, feature: Feature { name, value_type } });
+                features.push(Column { position, feature: Feature::new(name, value_type) });
             }
             Some(_) => {
                 return Err(Error::input(format!("column {} has no name: a feature needs one", position + 1))
@@ -160,7 +202,7 @@ fn feature_columns(schema: &Schema, target: &Column, split: Option<&Column>) -> 
             }
             None => {
                 return Err(Error::input(format!(
-                    "feature `{name}` has type {}, expected a number, a boolean, a date or a timestamp",
+                    "feature `{name}` has type {}, expected a number, a boolean, a date, a timestamp or text",
                     field.data_type()
                 ))
                 .with_hint("leave it out of the query, or make numbers of it"));
@@ -168,10 +210,12 @@ fn feature_columns(schema: &Schema, target: &Column, split: Option<&Column>) -> 
         }
     }
     match features.len() {
-        0 => Err(Error::input(format!(
-            "expected at least one feature, found no column beside the target `{}`",
-            target.feature.name
-        ))
+        0 => Err(Error::input(match target {
+            Some(target) => {
+                format!("expected at least one feature, found no column beside the target `{}`", target.feature.name)
+            }
+            None => "expected at least one feature, found no column".to_owned(),
+        })
         .with_hint("select the columns to learn from as well")),
         count if count > FEATURES_MAX => {
             Err(Error::exhausted(format!("expected at most {FEATURES_MAX} features, found {count}")))

@@ -10,28 +10,45 @@ use arrow::record_batch::RecordBatch;
 use super::plan::{Column, Plan};
 use super::split;
 use super::target::{self, Target};
-use super::{Request, Watch, canonical};
+use super::{Request, Watch, canonical, categories, weights};
 use crate::limits::TRAINING_ROWS_MAX;
 use crate::model::columns::{doubles, strict_cast};
-use crate::model::signature::ClassLabel;
+use crate::model::design::Design;
+use crate::model::signature::{CategoryForm, ClassLabel, Feature, ValueType};
 use crate::{Error, Result};
 
 /// Rows that a model is fitted on, or measured on, in canonical order.
 #[derive(Debug)]
 pub(crate) struct Rows {
-    /// A column per feature; NaN is missing, nothing is infinite.
+    /// The design columns; NaN is missing, nothing is infinite.
     pub features: Vec<Vec<f64>>,
+    /// For each design column the number of texts that its values are codes of; 0 for a column of numbers.
+    pub categories: Vec<usize>,
     /// What is to be predicted.
     pub target: Target,
+    /// The weight of each row, where not all weigh the same.
+    pub weights: Option<Vec<f64>>,
 }
 
 impl Rows {
+    /// Rows of numbers that weigh the same.
+    #[cfg(test)]
+    pub fn new(features: Vec<Vec<f64>>, target: Target) -> Self {
+        Rows { categories: vec![0; features.len()], features, target, weights: None }
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         match &self.target {
             Target::Numbers(values) => values.len(),
             Target::Classes(codes) => codes.len(),
+            Target::None(rows) => *rows,
         }
+    }
+
+    /// The weight of a row.
+    pub fn weight(&self, row: usize) -> f64 {
+        self.weights.as_ref().map_or(1.0, |weights| weights[row])
     }
 
     /// The feature columns as slices.
@@ -46,6 +63,10 @@ pub(super) struct Matrices {
     pub held_out: Rows,
     /// The classes of the training rows in ascending order; empty for a regression.
     pub classes: Vec<ClassLabel>,
+    /// The features with their categories.
+    pub features: Vec<Feature>,
+    /// The names of the design columns.
+    pub columns: Vec<String>,
     pub dropped: usize,
 }
 
@@ -80,21 +101,94 @@ pub(super) fn read(plan: &Plan, request: &Request, batches: Vec<RecordBatch>, wa
     }
     let parts = [train.as_slice(), held_out.as_slice()];
     let (targets, classes) = target::read(plan, &mut source, parts)?;
-    let mut features = [Vec::new(), Vec::new()];
+    let weights = weights::read(plan, &mut source, &parts, &targets[0], &classes)?;
+    let form = plan.algorithm.texts();
+    let mut made = Made { form, ..Made::default() };
     for (number, column) in plan.features.iter().enumerate() {
-        let [first, second] = source.feature(column, parts)?;
-        features[0].push(first);
-        features[1].push(second);
+        made.add(column, &mut source, parts)?;
         watch.progress(READ_SHARE * (number + 1) as f64 / plan.features.len() as f64);
     }
-    let [train_features, held_out_features] = features;
+    if plan.parameters.text("missing") == Some("error") {
+        made.refuse_missing()?;
+    }
     let [train_target, held_out_target] = targets;
-    Ok(Matrices {
-        train: Rows { features: train_features, target: train_target },
-        held_out: Rows { features: held_out_features, target: held_out_target },
-        classes,
-        dropped,
-    })
+    let Made { columns: [train_columns, held_out_columns], categories, features, names, .. } = made;
+    let held_out =
+        Rows { features: held_out_columns, categories: categories.clone(), target: held_out_target, weights: None };
+    let train = Rows { features: train_columns, categories, target: train_target, weights };
+    Ok(Matrices { train, held_out, classes, features, columns: names, dropped })
+}
+
+/// Design columns as they are made, feature by feature.
+struct Made {
+    form: CategoryForm,
+    /// For the training and the held-out rows.
+    columns: [Vec<Vec<f64>>; 2],
+    categories: Vec<usize>,
+    features: Vec<Feature>,
+    names: Vec<String>,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        let form = CategoryForm::Indicators;
+        Made { form, columns: Default::default(), categories: vec![], features: vec![], names: vec![] }
+    }
+}
+
+impl Made {
+    fn add(&mut self, column: &Column, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<()> {
+        let mut feature = column.feature.clone();
+        if feature.value_type != ValueType::Text {
+            let [train, held_out] = source.feature(column, parts)?;
+            self.columns[0].push(train);
+            self.columns[1].push(held_out);
+            self.categories.push(0);
+            self.names.push(feature.name.clone());
+            self.features.push(feature);
+            return Ok(());
+        }
+        let categories = categories::find(&feature.name, source.batches(column.position), parts[0], self.form)?;
+        let count = categories.values.len();
+        match self.form {
+            CategoryForm::Codes => {
+                self.categories.push(count);
+                self.names.push(feature.name.clone());
+            }
+            CategoryForm::Indicators => {
+                self.categories.extend(std::iter::repeat_n(0, count));
+                self.names.extend(categories.values.iter().map(|text| format!("{}={text}", feature.name)));
+            }
+        }
+        feature.categories = Some(categories);
+        let design = Design::new(std::slice::from_ref(&feature));
+        source.watch.reserve(source.rows * design.width() * 2 * size_of::<f64>())?;
+        let mut columns: Vec<Vec<f64>> = vec![Vec::with_capacity(source.rows); design.width()];
+        for array in source.take(column) {
+            source.check_cancelled()?;
+            let expanded = design.expand(0, &array)?;
+            columns.iter_mut().zip(expanded).for_each(|(all, batch)| all.extend(batch));
+        }
+        for values in columns {
+            for (made, rows) in self.columns.iter_mut().zip(parts) {
+                made.push(rows.iter().map(|row| values[*row as usize]).collect());
+            }
+        }
+        self.features.push(feature);
+        Ok(())
+    }
+
+    fn refuse_missing(&self) -> Result<()> {
+        let missing = |columns: &[Vec<f64>], at: usize| columns[at].iter().any(|value| value.is_nan());
+        let odd = (0..self.names.len()).find(|at| self.columns.iter().any(|columns| missing(columns, *at)));
+        match odd {
+            None => Ok(()),
+            Some(at) => Err(Error::input(format!(
+                "`{}` is NULL in some rows, which the parameter `missing = 'error'` refuses",
+                self.names[at]
+            ))),
+        }
+    }
 }
 
 /// A column without a dictionary, which sources may put around repeated values.
@@ -129,7 +223,7 @@ impl Source<'_> {
             }
         }
         let mut kept = vec![true; self.rows];
-        for column in [Some(&plan.target), plan.split.as_ref()].into_iter().flatten() {
+        for column in plan.roles() {
             let mut kept = kept.iter_mut();
             for array in self.batches(column.position) {
                 for (row, kept) in (0..array.len()).zip(&mut kept) {
@@ -146,10 +240,15 @@ impl Source<'_> {
         self.columns.get(position).map_or(&[], Vec::as_slice)
     }
 
+    /// The batches of a column, which is let go.
+    fn take(&mut self, column: &Column) -> Vec<ArrayRef> {
+        self.columns.get_mut(column.position).map(std::mem::take).unwrap_or_default()
+    }
+
     /// A column as numbers in the order of arrival; the column is let go.
     pub fn numbers(&mut self, column: &Column) -> Result<Vec<f64>> {
         let mut values = Vec::with_capacity(self.rows);
-        for array in self.columns.get_mut(column.position).map(std::mem::take).unwrap_or_default() {
+        for array in self.take(column) {
             self.check_cancelled()?;
             // Negative zero equals zero in the canonical order, so it must not differ from it afterwards.
             values.extend(doubles(&array)?.iter().map(|value| value + 0.0));
@@ -184,12 +283,12 @@ impl Source<'_> {
 }
 
 fn no_rows(plan: &Plan, total: usize) -> Error {
-    let split = plan.split.as_ref().map(|column| format!(" or `{}`", column.feature.name)).unwrap_or_default();
-    let target = &plan.target.feature.name;
+    let roles: Vec<String> = plan.roles().map(|column| format!("`{}`", column.feature.name)).collect();
     match total {
         0 => Error::input("expected rows to train on, found none: the query gave 0 rows"),
         _ => Error::input(format!(
-            "expected rows to train on, found none: the query gave {total} rows, and `{target}`{split} is NULL in each"
+            "expected rows to train on, found none: the query gave {total} rows, and {} is NULL in each",
+            roles.join(" or ")
         )),
     }
 }

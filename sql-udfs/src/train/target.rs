@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type};
 
-use super::plan::Plan;
+use super::plan::{Column, Plan};
 use super::rows::Source;
 use crate::limits::CLASSES_MAX;
 use crate::model::columns::strict_cast;
@@ -25,6 +25,8 @@ pub(crate) enum Target {
     Numbers(Vec<f64>),
     /// Positions in the classes, or [`UNSEEN`].
     Classes(Vec<u32>),
+    /// No target, for so many rows.
+    None(usize),
 }
 
 impl Target {
@@ -32,7 +34,7 @@ impl Target {
     pub fn numbers(&self) -> Result<&[f64]> {
         match self {
             Target::Numbers(values) => Ok(values),
-            Target::Classes(_) => Err(Error::internal("expected a target of numbers, found classes")),
+            _ => Err(Error::internal("expected a target of numbers, found another")),
         }
     }
 
@@ -40,25 +42,26 @@ impl Target {
     pub fn classes(&self) -> Result<&[u32]> {
         match self {
             Target::Classes(codes) => Ok(codes),
-            Target::Numbers(_) => Err(Error::internal("expected a target of classes, found numbers")),
+            _ => Err(Error::internal("expected a target of classes, found another")),
         }
     }
 }
 
 /// The targets of the training rows and the held-out rows, and the classes.
 pub(super) fn read(plan: &Plan, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<([Target; 2], Vec<ClassLabel>)> {
+    let Some(target) = &plan.target else { return Ok((parts.map(|rows| Target::None(rows.len())), Vec::new())) };
     match plan.task {
-        Task::Regression => Ok((numbers(plan, source, parts)?.map(Target::Numbers), Vec::new())),
         Task::Classification => {
-            let (parts, classes) = classes(plan, source, parts)?;
+            let (parts, classes) = classes(target, source, parts)?;
             Ok((parts.map(Target::Classes), classes))
         }
+        _ => Ok((numbers(target, source, parts)?.map(Target::Numbers), Vec::new())),
     }
 }
 
-fn numbers(plan: &Plan, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<[Vec<f64>; 2]> {
-    let name = &plan.target.feature.name;
-    let values = source.numbers(&plan.target)?;
+fn numbers(target: &Column, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<[Vec<f64>; 2]> {
+    let name = &target.feature.name;
+    let values = source.numbers(target)?;
     let parts = parts.map(|rows| rows.iter().map(|row| values[*row as usize]).collect::<Vec<f64>>());
     if let Some(odd) = parts.iter().flatten().find(|value| !value.is_finite()) {
         return Err(Error::input(format!("target `{name}` has the value {odd}: expected finite numbers or NULL")));
@@ -75,9 +78,9 @@ fn constant(name: &str, value: &str, rows: usize) -> Error {
         .with_hint("a model needs at least two values to tell apart")
 }
 
-fn classes(plan: &Plan, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<([Vec<u32>; 2], Vec<ClassLabel>)> {
-    let name = &plan.target.feature.name;
-    let (codes, labels) = encode(plan, source)?;
+fn classes(target: &Column, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<([Vec<u32>; 2], Vec<ClassLabel>)> {
+    let name = &target.feature.name;
+    let (codes, labels) = encode(target, source)?;
     let mut seen = vec![false; labels.len()];
     parts[0].iter().for_each(|row| seen[codes[*row as usize] as usize] = true);
     let mut order: Vec<u32> = (0..labels.len() as u32).filter(|code| seen[*code as usize]).collect();
@@ -93,12 +96,12 @@ fn classes(plan: &Plan, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<(
 }
 
 /// A code for each row in the order of arrival, and the label of each code. A NULL has the code 0, and is in no part.
-fn encode(plan: &Plan, source: &Source<'_>) -> Result<(Vec<u32>, Vec<ClassLabel>)> {
-    let mut encoder = Encoder { name: &plan.target.feature.name, codes: Vec::new(), labels: Vec::new() };
+fn encode(target: &Column, source: &Source<'_>) -> Result<(Vec<u32>, Vec<ClassLabel>)> {
+    let mut encoder = Encoder { name: &target.feature.name, codes: Vec::new(), labels: Vec::new() };
     let (mut texts, mut numbers): (HashMap<String, u32>, HashMap<i64, u32>) = Default::default();
-    for array in source.batches(plan.target.position) {
+    for array in source.batches(target.position) {
         source.check_cancelled()?;
-        match plan.target.feature.value_type {
+        match target.feature.value_type {
             ValueType::Text => {
                 let array = strict_cast(array, &DataType::Utf8)?;
                 for text in array.as_string::<i32>() {
@@ -171,7 +174,7 @@ fn ascending(a: &ClassLabel, b: &ClassLabel) -> std::cmp::Ordering {
     }
 }
 
-fn display(label: &ClassLabel) -> String {
+pub(super) fn display(label: &ClassLabel) -> String {
     match label {
         ClassLabel::Boolean(flag) => flag.to_string().to_uppercase(),
         ClassLabel::BigInt(number) => number.to_string(),

@@ -3,6 +3,7 @@
 use super::algorithm::{Algorithm, Context, Fitted};
 use super::parameter::Parameters;
 use super::rows::Rows;
+use super::workers::Workers;
 use super::{Value, Watch};
 use crate::Result;
 
@@ -31,5 +32,17 @@ pub(crate) fn parameters(algorithm: &dyn Algorithm, given: &[(&str, Value)]) -> 
 
 /// Fits.
 pub(crate) fn fit(algorithm: &dyn Algorithm, rows: &Rows, classes: usize, parameters: &Parameters) -> Fitted {
-    algorithm.fit(rows, &Context { parameters, classes, watch: &Patient }).unwrap()
+    fit_on(&Workers::new(1).unwrap(), algorithm, rows, classes, parameters).unwrap()
+}
+
+/// Fits on some threads.
+pub(crate) fn fit_on(
+    workers: &Workers,
+    algorithm: &dyn Algorithm,
+    rows: &Rows,
+    classes: usize,
+    parameters: &Parameters,
+) -> Result<Fitted> {
+    let columns: Vec<String> = (0..rows.features.len()).map(|i| format!("x{i}")).collect();
+    algorithm.fit(rows, &Context { parameters, classes, seed: 0, columns: &columns, workers, watch: &Patient })
 }

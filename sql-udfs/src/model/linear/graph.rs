@@ -1,19 +1,16 @@
-//! Linear models as ONNX operators, written and recognised.
+//! Linear models as ONNX operators, written and read back.
 //!
 //! `Where(IsNaN(x), means, x) · weights + intercepts` in 64-bit floats: `LinearRegressor` and `LinearClassifier` of
 //! ai.onnx.ml compute in 32 bits.
 
 use super::{Linear, Link};
 use crate::Result;
+use crate::model::design::Design;
 use crate::model::onnx::builder::GraphBuilder;
 use crate::model::onnx::view::{GraphView, malformed};
 use crate::model::onnx::{Attribute, Tensor};
 use crate::model::outputs::{self, PREDICTION, PROBABILITIES};
 use crate::model::signature::{Signature, Task};
-
-/// The operators that a linear model may have.
-pub(crate) const OPERATORS: &[&str] =
-    &["Concat", "IsNaN", "Where", "MatMul", "Add", "Mul", "Softmax", "ArgMax", "Gather"];
 
 /// By what log-odds are multiplied to become the scores of two classes.
 const HALVES: [f64; 2] = [-0.5, 0.5];
@@ -21,7 +18,7 @@ const HALVES: [f64; 2] = [-0.5, 0.5];
 /// Writes the model.
 pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuilder) {
     let (features, sums) = (model.means.len(), model.intercepts.len());
-    let inputs = graph.concatenated_inputs();
+    let inputs = graph.design(&signature.features);
     let means = graph.constant(Tensor::of_doubles(&[1, features], &model.means), "limn.means");
     let missing = graph.node("IsNaN", &[&inputs], vec![], "limn.missing");
     let known = graph.node("Where", &[&missing, &means, &inputs], vec![], "limn.known");
@@ -54,47 +51,19 @@ pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuil
 
 /// Reads what [`write`] writes.
 pub(crate) fn read(view: &GraphView<'_>, signature: &Signature) -> Result<Linear> {
-    let scores = outputs::scores(view, signature.task)?;
-    let (sums, link) = match signature.task {
-        Task::Regression => (scores, Link::Identity),
-        Task::Classification => {
-            let [classes] = view.inputs_of::<1>(scores, "Softmax")?;
-            match view.operator_of(classes) {
-                "Mul" => (log_odds(view, classes)?, Link::Logistic),
-                _ => (classes, Link::Softmax),
-            }
-        }
+    let means = view.constant("limn.means")?.doubles()?;
+    let intercepts = view.constant("limn.intercepts")?.doubles()?;
+    let weights = view.constant("limn.weights")?.doubles()?;
+    let (sums, columns) = (intercepts.len(), Design::new(&signature.features).width());
+    let link = match (signature.task, sums) {
+        (Task::Regression, 1) => Link::Identity,
+        (Task::Classification, 1) if signature.classes.len() == 2 => Link::Logistic,
+        (Task::Classification, _) if signature.classes.len() == sums => Link::Softmax,
+        _ => return Err(malformed(format!("expected a sum for each class, found {sums}"))),
     };
-    let [product, intercepts] = view.inputs_of::<2>(sums, "Add")?;
-    let [known, weights] = view.inputs_of::<2>(product, "MatMul")?;
-    let [missing, means, inputs] = view.inputs_of::<3>(known, "Where")?;
-    let [tested] = view.inputs_of::<1>(missing, "IsNaN")?;
-    let features: Vec<&str> = view.node(inputs, "Concat")?.inputs.iter().map(String::as_str).collect();
-    if tested != inputs || features != view.inputs() {
-        return Err(malformed("expected a missing feature to be replaced by its mean".to_owned()));
-    }
-    let means = view.constant(means)?.doubles()?;
-    let intercepts = view.constant(intercepts)?.doubles()?;
-    let weights = view.constant(weights)?.doubles()?;
-    let sums_expected = match link {
-        Link::Identity | Link::Logistic => 1,
-        Link::Softmax => signature.classes.len(),
-    };
-    let features = signature.features.len();
-    let fits =
-        means.len() == features && intercepts.len() == sums_expected && weights.len() == features * sums_expected;
-    if !fits || (link == Link::Logistic && signature.classes.len() != 2) {
+    if means.len() != columns || weights.len() != columns * sums {
         return Err(malformed("expected a weight for each feature and class".to_owned()));
     }
-    let weights = (0..sums_expected).map(|sum| weights.iter().skip(sum).step_by(sums_expected).copied().collect());
+    let weights = (0..sums).map(|sum| weights.iter().skip(sum).step_by(sums).copied().collect());
     Ok(Linear { weights: weights.collect(), means, intercepts, link })
-}
-
-/// The log-odds of which `value` has the halves.
-fn log_odds<'a>(view: &GraphView<'a>, value: &str) -> Result<&'a str> {
-    let [log_odds, halves] = view.inputs_of::<2>(value, "Mul")?;
-    match view.constant(halves)?.doubles()? == HALVES {
-        true => Ok(log_odds),
-        false => Err(malformed("expected the scores of two classes to be halves of the log-odds".to_owned())),
-    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::tensor::data_type;
 use super::{Attribute, Dimension, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo};
 use super::{ML_DOMAIN, PRODUCER, attribute_kind};
-use crate::model::signature::Feature;
+use crate::model::signature::{Categories, CategoryForm, Feature};
 
 /// The version of the standard operators that we write.
 const OPSET: i64 = 17;
@@ -19,6 +19,20 @@ const IR_VERSION: i64 = 8;
 /// The file format's version that came with [`ML_OPSET`].
 const ML_IR_VERSION: i64 = 10;
 
+/// The code of a text that the model does not know.
+const UNKNOWN_CODE: i64 = -1;
+/// The code of NULL.
+const NULL_CODE: i64 = -2;
+
+/// What stands for NULL in a text input of a graph: `\N`, or that with as many `_` behind it as tell it from a category.
+pub(crate) fn null_text(categories: &[String]) -> String {
+    let mut text = "\\N".to_owned();
+    while categories.contains(&text) {
+        text.push('_');
+    }
+    text
+}
+
 /// A graph that is being written.
 #[derive(Debug)]
 pub(crate) struct GraphBuilder {
@@ -28,22 +42,62 @@ pub(crate) struct GraphBuilder {
 }
 
 impl GraphBuilder {
-    /// A graph whose inputs are the features, each a column `[N, 1]` of 64-bit floats.
+    /// A graph whose inputs are the features, each a column `[N, 1]` of 64-bit floats or of texts.
     pub(crate) fn new(features: &[Feature]) -> Self {
         let mut builder = GraphBuilder { names: BTreeSet::new(), graph: Graph::default(), metadata: Vec::new() };
         builder.graph.name = "model".to_owned();
         for feature in features {
             builder.names.insert(feature.name.clone());
-            builder.graph.inputs.push(value_info(&feature.name, data_type::DOUBLE, Some(1)));
+            let elem_type = if feature.categories.is_some() { data_type::STRING } else { data_type::DOUBLE };
+            builder.graph.inputs.push(value_info(&feature.name, elem_type, Some(1)));
         }
         builder
     }
 
-    /// All inputs side by side, `[N, features]`.
-    pub(crate) fn concatenated_inputs(&mut self) -> String {
-        let inputs: Vec<String> = self.graph.inputs.iter().map(|input| input.name.clone()).collect();
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        self.node("Concat", &inputs, vec![Attribute::of_int("axis", 1)], "limn.features")
+    /// The design columns side by side, `[N, columns]`: numbers as they are, texts as codes or indicators, NaN where
+    /// something is missing. Texts have no NULL in ONNX: it is given as [`null_text`].
+    pub(crate) fn design(&mut self, features: &[Feature]) -> String {
+        let mut columns = Vec::new();
+        for feature in features {
+            columns.push(match &feature.categories {
+                None => feature.name.clone(),
+                Some(categories) => self.texts(&feature.name, categories),
+            });
+        }
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        self.node("Concat", &columns, vec![Attribute::of_int("axis", 1)], "limn.features")
+    }
+
+    /// The design columns of one text feature.
+    fn texts(&mut self, name: &str, categories: &Categories) -> String {
+        let null = null_text(&categories.values);
+        let texts = categories.values.iter().map(String::as_str).chain([null.as_str()]);
+        let codes = (0..categories.values.len() as i64).chain([NULL_CODE]).collect();
+        let attributes = vec![
+            Attribute::of_int("default_int64", UNKNOWN_CODE),
+            Attribute::of_strings("keys_strings", texts),
+            Attribute::of_ints("values_int64s", codes),
+        ];
+        let code = self.ml_node("LabelEncoder", &[name], attributes, &format!("limn.code.{name}"));
+        let nan = self.constant(Tensor::of_doubles(&[1, 1], &[f64::NAN]), &format!("limn.nan.{name}"));
+        let to_double = vec![Attribute::of_int("to", i64::from(data_type::DOUBLE))];
+        match categories.form {
+            CategoryForm::Codes => {
+                let zero = self.constant(Tensor::of_int64s(&[1, 1], &[0]), &format!("limn.zero.{name}"));
+                let missing = self.node("Less", &[&code, &zero], vec![], &format!("limn.unknown.{name}"));
+                let number = self.node("Cast", &[&code], to_double, &format!("limn.number.{name}"));
+                self.node("Where", &[&missing, &nan, &number], vec![], &format!("limn.text.{name}"))
+            }
+            CategoryForm::Indicators => {
+                let all: Vec<i64> = (0..categories.values.len() as i64).collect();
+                let all = self.constant(Tensor::of_int64s(&[1, all.len()], &all), &format!("limn.codes.{name}"));
+                let null = self.constant(Tensor::of_int64s(&[1, 1], &[NULL_CODE]), &format!("limn.null.{name}"));
+                let missing = self.node("Equal", &[&code, &null], vec![], &format!("limn.unknown.{name}"));
+                let equal = self.node("Equal", &[&code, &all], vec![], &format!("limn.is.{name}"));
+                let number = self.node("Cast", &[&equal], to_double, &format!("limn.number.{name}"));
+                self.node("Where", &[&missing, &nan, &number], vec![], &format!("limn.text.{name}"))
+            }
+        }
     }
 
     /// A constant; gives its name.
@@ -123,6 +177,12 @@ impl Attribute {
     /// An integer.
     pub(crate) fn of_int(name: &str, value: i64) -> Self {
         Attribute { name: name.to_owned(), int: Some(value), kind: attribute_kind::INT, ..Self::default() }
+    }
+
+    /// Texts.
+    pub(crate) fn of_strings<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> Self {
+        let strings = values.map(|value| value.as_bytes().to_vec()).collect();
+        Attribute { name: name.to_owned(), strings, kind: attribute_kind::STRINGS, ..Self::default() }
     }
 
     /// Integers.

@@ -1,7 +1,7 @@
-//! Reads a graph backwards from an output: which node gives a value, which constant a name stands for.
+//! A graph with its constants by name.
 //!
-//! A reader follows the pattern that it knows and fails with the operator's name where the graph has another one. Names
-//! in a hostile graph may be missing, doubled or circular: each look-up is checked, and no look-up recurses.
+//! A reader takes what was learned from here; that the graph computes what it should is `artifact`'s to check. Names in a
+//! hostile graph may be missing or doubled: each look-up is checked.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,6 @@ use crate::{Error, Result};
 pub(crate) struct GraphView<'a> {
     model: &'a Model,
     graph: &'a Graph,
-    producers: HashMap<&'a str, &'a Node>,
     constants: HashMap<&'a str, &'a Tensor>,
 }
 
@@ -21,18 +20,9 @@ impl<'a> GraphView<'a> {
     /// Indexes a model's graph; fails where there is none or a value is given twice.
     pub(crate) fn new(model: &'a Model) -> Result<Self> {
         let graph = model.graph.as_ref().ok_or_else(|| malformed("expected a graph, found none".to_owned()))?;
-        let mut view = GraphView { model, graph, producers: HashMap::new(), constants: HashMap::new() };
-        for node in &graph.nodes {
-            for output in &node.outputs {
-                if view.producers.insert(output, node).is_some() {
-                    return Err(malformed(format!("the value `{output}` is given twice")));
-                }
-            }
-        }
+        let mut view = GraphView { model, graph, constants: HashMap::new() };
         for tensor in &graph.initializers {
-            if view.constants.insert(&tensor.name, tensor).is_some()
-                || view.producers.contains_key(tensor.name.as_str())
-            {
+            if view.constants.insert(&tensor.name, tensor).is_some() {
                 return Err(malformed(format!("the value `{}` is given twice", tensor.name)));
             }
         }
@@ -44,55 +34,29 @@ impl<'a> GraphView<'a> {
         self.model.metadata.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }
 
-    /// The names of the graph's outputs.
-    pub(crate) fn outputs(&self) -> Vec<&'a str> {
-        self.graph.outputs.iter().map(|output| output.name.as_str()).collect()
-    }
-
     /// The names of the graph's inputs that are no constants.
     pub(crate) fn inputs(&self) -> Vec<&'a str> {
         let names = self.graph.inputs.iter().map(|input| input.name.as_str());
         names.filter(|name| !self.constants.contains_key(name)).collect()
     }
 
-    /// The first node whose operator is in none of the lists.
-    pub(crate) fn operator_not_in(&self, known: &[&str]) -> Option<&'a str> {
-        self.graph.nodes.iter().map(|node| node.op_type.as_str()).find(|op| !known.contains(op))
-    }
-
-    /// Whether the graph has this operator.
-    pub(crate) fn has_operator(&self, op_type: &str) -> bool {
-        self.graph.nodes.iter().any(|node| node.op_type == op_type)
-    }
-
-    /// The operator that gives `value`, or the empty text for an input or a constant.
-    pub(crate) fn operator_of(&self, value: &str) -> &'a str {
-        self.producers.get(value).map_or("", |node| node.op_type.as_str())
-    }
-
-    /// The inputs of the node that gives `value`, which must be an `op_type` with `N` inputs.
-    pub(crate) fn inputs_of<const N: usize>(&self, value: &str, op_type: &str) -> Result<[&'a str; N]> {
-        let node = self.node(value, op_type)?;
-        let inputs: Vec<&str> = node.inputs.iter().map(String::as_str).collect();
-        <[&str; N]>::try_from(inputs)
-            .map_err(|found| malformed(format!("expected {N} inputs of `{op_type}`, found {}", found.len())))
-    }
-
-    /// The node that gives `value`, which must be an `op_type`.
-    pub(crate) fn node(&self, value: &str, op_type: &str) -> Result<&'a Node> {
-        match self.producers.get(value) {
-            Some(node) if node.op_type == op_type => Ok(node),
-            Some(node) => Err(Error::unsupported(format!(
-                "the operator `{}` is not supported in this place of a graph: expected `{op_type}`",
-                node.op_type
-            ))),
-            None => Err(malformed(format!("expected `{op_type}` to give the value `{value}`, found no operator"))),
-        }
-    }
-
-    /// The constant of that name.
+    /// The constant that is called `name`, or that with `_` behind it where an input has the name.
     pub(crate) fn constant(&self, name: &str) -> Result<&'a Tensor> {
-        self.constants.get(name).copied().ok_or_else(|| malformed(format!("there is no constant `{name}`")))
+        let mut name = name.to_owned();
+        while self.graph.inputs.iter().any(|input| input.name == name) {
+            name.push('_');
+        }
+        let found = self.constants.get(name.as_str()).copied();
+        found.ok_or_else(|| malformed(format!("there is no constant `{name}`")))
+    }
+
+    /// The one node with this operator.
+    pub(crate) fn only_node(&self, op_type: &str) -> Result<&'a Node> {
+        let mut nodes = self.graph.nodes.iter().filter(|node| node.op_type == op_type);
+        match (nodes.next(), nodes.next()) {
+            (Some(node), None) => Ok(node),
+            _ => Err(malformed(format!("expected one operator `{op_type}`"))),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A tree as ONNX operators, written and recognised.
+//! A tree as ONNX operators, written and read back.
 //!
 //! `TreeEnsemble` of ai.onnx.ml 5 with 64-bit thresholds, which ONNX Runtime has from 1.21 on (`TreeEnsembleRegressor`
 //! gives 32-bit results). A leaf of it has one number: the prediction of a regressor; of a classifier the leaf's number,
@@ -7,6 +7,7 @@
 
 use super::{Child, Split, Tree};
 use crate::limits::TREE_NODES_MAX;
+use crate::model::design::Design;
 use crate::model::kernel::Kernel;
 use crate::model::onnx::builder::GraphBuilder;
 use crate::model::onnx::tensor::data_type;
@@ -14,13 +15,10 @@ use crate::model::onnx::view::{GraphView, malformed};
 use crate::model::onnx::{Attribute, Node, Tensor};
 use crate::model::outputs::{self, PREDICTION, PROBABILITIES};
 use crate::model::signature::{Signature, Task};
-use crate::{Error, Result};
+use crate::Result;
 
 /// The operator by which a tree is recognised.
 pub(crate) const OPERATOR: &str = "TreeEnsemble";
-/// The operators that a tree may have.
-pub(crate) const OPERATORS: &[&str] = &["Concat", OPERATOR, "Cast", "Squeeze", "ArgMax", "Gather"];
-
 /// The metadata with the training rows of each node. The operator's `nodes_hitrates` cannot have them: ONNX's checker
 /// wants 32-bit floats there, ONNX Runtime wants the type of the thresholds.
 const NODE_ROWS: &str = "limn.node_rows";
@@ -33,9 +31,9 @@ const SUM: i64 = 1;
 pub(super) fn write(tree: &Tree, signature: &Signature, graph: &mut GraphBuilder) {
     let rows: Vec<String> = or_lone(tree.splits()).iter().map(|split| split.rows.to_string()).collect();
     graph.metadata(NODE_ROWS, rows.join(" "));
-    let inputs = graph.concatenated_inputs();
+    let inputs = graph.design(&signature.features);
     match signature.task {
-        Task::Regression => {
+        Task::Regression | Task::Clustering | Task::Anomaly | Task::Reduction => {
             let prediction = graph.ml_node(OPERATOR, &[&inputs], attributes(tree, tree.leaves()), PREDICTION);
             outputs::declare_prediction(graph, &prediction);
         }
@@ -98,50 +96,20 @@ fn attributes(tree: &Tree, leaf_weights: &[f64]) -> Vec<Attribute> {
 
 /// Reads what [`write`] writes.
 pub(crate) fn read(view: &GraphView<'_>, signature: &Signature) -> Result<Tree> {
-    let scores = outputs::scores(view, signature.task)?;
-    let features = signature.features.len();
-    match signature.task {
-        Task::Regression => {
-            let (splits, weights) = ensemble(view, scores)?;
-            Tree::new(splits, weights, 1, features)
-        }
-        Task::Classification => {
-            let [table, row] = view.inputs_of::<2>(scores, "Gather")?;
-            let [number, _axis] = view.inputs_of::<2>(row, "Squeeze")?;
-            let [leaf] = view.inputs_of::<1>(number, "Cast")?;
-            let (splits, numbers) = ensemble(view, leaf)?;
-            let in_order = numbers.iter().enumerate().all(|(i, number)| *number == i as f64);
-            let (width, table) = (signature.classes.len(), view.constant(table)?.doubles()?);
-            if !in_order || table.len() != numbers.len() * width {
-                return Err(malformed("expected a row of probabilities for each leaf".to_owned()));
-            }
-            Tree::new(splits, table, width, features)
-        }
-    }
-}
-
-/// The splits and the leaves' weights of the operator that gives `value`.
-fn ensemble(view: &GraphView<'_>, value: &str) -> Result<(Vec<Split>, Vec<f64>)> {
-    let node = view.node(value, OPERATOR)?;
-    let [inputs] = view.inputs_of::<1>(value, OPERATOR)?;
-    let concatenated: Vec<&str> = view.node(inputs, "Concat")?.inputs.iter().map(String::as_str).collect();
-    if concatenated != view.inputs() {
-        return Err(malformed("expected the tree to see the inputs in order".to_owned()));
-    }
-    let one_tree = node.ints("tree_roots")? == [0]
-        && node.int("n_targets")? == 1
-        && node.int("aggregate_function")? == SUM
-        && node.int("post_transform")? == 0
-        && node.tensor("nodes_modes")?.uint8s()?.iter().all(|mode| *mode == BRANCH_LEQ)
-        && node.ints("leaf_targetids")?.iter().all(|target| *target == 0);
+    let columns = Design::new(&signature.features).width();
+    let node = view.only_node(OPERATOR)?;
     let rows = view.metadata_text(NODE_ROWS).unwrap_or_default().split_whitespace().map(str::parse);
     let rows: Vec<u64> = rows
         .collect::<std::result::Result<_, _>>()
         .map_err(|e| malformed(format!("expected whole numbers in `{NODE_ROWS}`: {e}")))?;
-    if !one_tree {
-        return Err(Error::unsupported(format!("the operator `{OPERATOR}` is supported for one tree of `<=` nodes")));
+    let splits = splits(node, &rows)?;
+    match signature.task {
+        Task::Classification => {
+            let table = view.constant("limn.leaf_probabilities")?.doubles()?;
+            Tree::new(splits, table, signature.classes.len(), columns)
+        }
+        _ => Tree::new(splits, node.tensor("leaf_weights")?.doubles()?, 1, columns),
     }
-    Ok((splits(node, &rows)?, node.tensor("leaf_weights")?.doubles()?))
 }
 
 fn splits(node: &Node, rows: &[u64]) -> Result<Vec<Split>> {

@@ -1,0 +1,155 @@
+//! Features as design columns: the 64-bit floats that kernels compute with.
+//!
+//! A number, boolean, date or timestamp is one column. A text is one column of codes, or a column of 0 and 1 for each text
+//! that the model knows. NULL is NaN everywhere. Training and scoring go through here, so that they cannot differ.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::DataType;
+
+use super::columns::{doubles, strict_cast};
+use super::signature::{CategoryForm, Feature};
+use crate::limits::SCORE_ROWS_PER_BLOCK;
+use crate::{Error, Result};
+
+/// The code of a text that the model does not know.
+const UNKNOWN: f64 = -1.0;
+
+/// How each feature becomes design columns.
+#[derive(Debug)]
+pub(crate) struct Design {
+    features: Vec<Reader>,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Number,
+    Texts { form: CategoryForm, codes: HashMap<String, u32> },
+}
+
+impl Reader {
+    fn width(&self) -> usize {
+        match self {
+            Reader::Texts { form: CategoryForm::Indicators, codes } => codes.len(),
+            Reader::Number | Reader::Texts { form: CategoryForm::Codes, .. } => 1,
+        }
+    }
+
+    fn read<'a>(&self, array: &'a ArrayRef) -> Result<Cow<'a, [f64]>> {
+        match self {
+            Reader::Number => doubles(array),
+            Reader::Texts { form, codes } => {
+                let unknown = if *form == CategoryForm::Codes { f64::NAN } else { UNKNOWN };
+                let texts = strict_cast(array, &DataType::Utf8)?;
+                let code = |text: Option<&str>| match text {
+                    None => f64::NAN,
+                    Some(text) => codes.get(text).map_or(unknown, |code| f64::from(*code)),
+                };
+                Ok(Cow::Owned(texts.as_string::<i32>().iter().map(code).collect()))
+            }
+        }
+    }
+}
+
+impl Design {
+    /// The design of a model's features.
+    pub fn new(features: &[Feature]) -> Self {
+        let reader = |feature: &Feature| match &feature.categories {
+            None => Reader::Number,
+            Some(categories) => Reader::Texts {
+                form: categories.form,
+                codes: categories.values.iter().zip(0..).map(|(text, code)| (text.clone(), code)).collect(),
+            },
+        };
+        Design { features: features.iter().map(reader).collect() }
+    }
+
+    /// The number of design columns.
+    pub fn width(&self) -> usize {
+        self.features.iter().map(Reader::width).sum()
+    }
+
+    /// Reads feature columns of equal length, one for each feature in order.
+    pub fn read<'a>(&'a self, features: &'a [ArrayRef]) -> Result<DesignColumns<'a>> {
+        let values = self.features.iter().zip(features).map(|(reader, array)| reader.read(array));
+        Ok(DesignColumns { design: self, values: values.collect::<Result<_>>()? })
+    }
+
+    /// All design columns of one feature, for training.
+    pub fn expand(&self, feature: usize, array: &ArrayRef) -> Result<Vec<Vec<f64>>> {
+        let reader = &self.features[feature];
+        let values = reader.read(array)?;
+        match reader {
+            Reader::Texts { form: CategoryForm::Indicators, codes } => {
+                Ok((0..codes.len()).map(|code| indicators(&values, code).collect()).collect())
+            }
+            _ => Ok(vec![values.into_owned()]),
+        }
+    }
+
+    /// Room for the indicators of one block.
+    pub fn scratch(&self) -> Vec<Vec<f64>> {
+        let indicators = self.features.iter().filter(|r| matches!(r, Reader::Texts { form: CategoryForm::Indicators, .. }));
+        let count = indicators.map(Reader::width).sum();
+        vec![Vec::with_capacity(SCORE_ROWS_PER_BLOCK); count]
+    }
+}
+
+fn indicators(codes: &[f64], code: usize) -> impl Iterator<Item = f64> {
+    let code = code as f64;
+    codes.iter().map(move |value| match value {
+        v if v.is_nan() => f64::NAN,
+        v => f64::from(*v == code),
+    })
+}
+
+/// The features of some rows, of which blocks of design columns are made.
+#[derive(Debug)]
+pub(crate) struct DesignColumns<'a> {
+    design: &'a Design,
+    values: Vec<Cow<'a, [f64]>>,
+}
+
+impl DesignColumns<'_> {
+    /// The design columns of some rows; `scratch` is [`Design::scratch`]'s.
+    pub fn block<'b>(&'b self, start: usize, end: usize, scratch: &'b mut [Vec<f64>]) -> Vec<&'b [f64]> {
+        let mut next = 0;
+        for (reader, values) in self.design.features.iter().zip(&self.values) {
+            if let Reader::Texts { form: CategoryForm::Indicators, codes } = reader {
+                for code in 0..codes.len() {
+                    scratch[next].clear();
+                    scratch[next].extend(indicators(&values[start..end], code));
+                    next += 1;
+                }
+            }
+        }
+        let mut block: Vec<&[f64]> = Vec::with_capacity(self.design.width());
+        let mut made = scratch.iter();
+        for (reader, values) in self.design.features.iter().zip(&self.values) {
+            match reader {
+                Reader::Texts { form: CategoryForm::Indicators, codes } => {
+                    block.extend(made.by_ref().take(codes.len()).map(Vec::as_slice));
+                }
+                _ => block.push(&values[start..end]),
+            }
+        }
+        block
+    }
+
+    /// Fails where a value is missing, for models that were trained with `missing = 'error'`.
+    pub fn refuse_missing(&self, features: &[Feature]) -> Result<()> {
+        let missing = |(_, values): &(&Feature, &Cow<'_, [f64]>)| values.iter().any(|value| value.is_nan());
+        match features.iter().zip(&self.values).find(missing) {
+            None => Ok(()),
+            Some((feature, _)) => Err(missing_value(&feature.name)),
+        }
+    }
+}
+
+/// The error of a missing value where the model was told to refuse it.
+pub(crate) fn missing_value(feature: &str) -> Error {
+    Error::input(format!("feature `{feature}` is NULL or unknown, which the model was trained to refuse"))
+        .with_hint("leave the row out, or train without missing = 'error'")
+}
