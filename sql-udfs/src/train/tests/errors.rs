@@ -123,7 +123,8 @@ fn targets_must_fit_the_algorithm() {
         ),
         (
             with(request("decision_tree", "name"), "task", Value::Text("regression".into())),
-            "target `name` has type TEXT, decision_tree expects a number for task 'regression'",
+            "target `name` has type TEXT, decision_tree expects a number for task 'regression'\n\
+             hint: logistic_regression, gradient_boosting and decision_tree learn classes",
         ),
     ] {
         assert_eq!(refused(&request, &rows), (Input, text.to_owned()));
