@@ -113,22 +113,22 @@ fn range(feature: &Feature, arg: &Expr, input: &LogicalPlan) -> FeatureRange {
         // A cast to the feature's type keeps the order of numbers; times may be cut off.
         Expr::Cast(cast) if matches!(feature.value_type, ValueType::Double | ValueType::BigInt) => match &*cast.expr {
             Expr::Column(column) => of_column(feature, column, input),
-            _ => FeatureRange::default(),
+            _ => FeatureRange::unknown(),
         },
-        _ => FeatureRange::default(),
+        _ => FeatureRange::unknown(),
     }
 }
 
 fn constant(feature: &Feature, value: &ScalarValue) -> FeatureRange {
     if value.is_null() {
-        return FeatureRange::missing();
+        return FeatureRange::null();
     }
     match (feature.value_type, number(feature, value)) {
         (ValueType::Text, _) => {
-            text(value).map_or_else(FeatureRange::default, |text| FeatureRange::default().and_texts(vec![text]))
+            text(value).map_or_else(FeatureRange::unknown, |text| FeatureRange::unknown().and_texts(vec![text]))
         }
-        (_, Some(value)) => FeatureRange::between(value, value),
-        (_, None) => FeatureRange::default(),
+        (_, Some(value)) => FeatureRange::number(value),
+        (_, None) => FeatureRange::unknown(),
     }
 }
 
@@ -163,11 +163,11 @@ fn of_column(feature: &Feature, column: &Column, plan: &LogicalPlan) -> FeatureR
         }
         LogicalPlan::Projection(projection) => match projection.schema.maybe_index_of_column(column) {
             Some(at) => range(feature, &projection.expr[at], &projection.input),
-            None => FeatureRange::default(),
+            None => FeatureRange::unknown(),
         },
         LogicalPlan::SubqueryAlias(alias) => match alias.schema.maybe_index_of_column(column) {
             Some(at) => of_column(feature, &Column::from(alias.input.schema().qualified_field(at)), &alias.input),
-            None => FeatureRange::default(),
+            None => FeatureRange::unknown(),
         },
         LogicalPlan::Sort(sort) => of_column(feature, column, &sort.input),
         LogicalPlan::Limit(limit) => of_column(feature, column, &limit.input),
@@ -180,12 +180,12 @@ fn of_column(feature: &Feature, column: &Column, plan: &LogicalPlan) -> FeatureR
             let version = source_as_provider(&scan.source).ok();
             let version = version.as_ref().and_then(|provider| provider.downcast_ref::<TableVersion>());
             let below = match (feature.value_type, version.and_then(|version| version.range(&column.name))) {
-                (ValueType::Text, _) | (_, None) => FeatureRange::default(),
-                (_, Some((low, high))) => FeatureRange::default().and_between(low, high, true),
+                (ValueType::Text, _) | (_, None) => FeatureRange::unknown(),
+                (_, Some((low, high))) => FeatureRange::unknown().and_between(low, high, true),
             };
             conditions(&subject, &scan.filters, below)
         }
-        _ => FeatureRange::default(),
+        _ => FeatureRange::unknown(),
     }
 }
 
@@ -239,7 +239,7 @@ fn condition(subject: &Subject<'_>, predicate: &Expr, known: FeatureRange) -> Fe
         Expr::IsNotNull(inner) if is_column(inner) => {
             known.and_between(f64::NEG_INFINITY, f64::INFINITY, not_numbers)
         }
-        Expr::IsNull(inner) if is_column(inner) => FeatureRange::missing(),
+        Expr::IsNull(inner) if is_column(inner) => FeatureRange::null(),
         Expr::Column(_) if is_column(predicate) => known.and_between(1.0, 1.0, false),
         Expr::Not(inner) if is_column(inner) => known.and_between(0.0, 0.0, false),
         _ => known,

@@ -22,20 +22,6 @@ pub trait Evaluator: Debug + Send + Sync {
     /// models take the training mean for a missing value, trees the branch that they learned for it.
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 
-    /// What evaluates the model, in words, for `EXPLAIN`.
-    fn describe(&self) -> String;
-
-    /// For each feature whether any prediction depends on it.
-    fn used_features(&self) -> Vec<bool> {
-        vec![true; self.signature().features.len()]
-    }
-
-    /// A smaller evaluator that gives the same, to the bit, for all rows within the ranges, one for each feature; `None`
-    /// where there is none.
-    fn specialise(&self, _known: &[FeatureRange]) -> Option<Arc<dyn Evaluator>> {
-        None
-    }
-
     /// The probability of each class per row, as [`Signature::probability_type`]; an error for a regressor.
     fn predict_proba(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 
@@ -96,63 +82,28 @@ impl FeatureRange {
     pub fn null() -> Self {
         FeatureRange { known: Known::Texts(Vec::new()), missing: true }
     }
-}
 
-/// What is known of a feature's values in some rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureRange {
-    /// The least number that a value may be; booleans, dates and timestamps as the numbers that models compute with.
-    pub low: f64,
-    /// The greatest; below [`FeatureRange::low`] where no value is a number.
-    pub high: f64,
-    /// Whether a value may be missing: NULL, or not a number.
-    pub missing: bool,
-    /// The texts that a value may be, where that is known of a `TEXT` feature.
-    pub texts: Option<Vec<String>>,
-}
-
-impl Default for FeatureRange {
-    /// Nothing is known.
-    fn default() -> Self {
-        FeatureRange { low: f64::NEG_INFINITY, high: f64::INFINITY, missing: true, texts: None }
-    }
-}
-
-impl FeatureRange {
-    /// All values are missing.
-    pub fn missing() -> Self {
-        FeatureRange { low: f64::INFINITY, high: f64::NEG_INFINITY, missing: true, texts: Some(Vec::new()) }
-    }
-
-    /// All values are numbers from `low` to `high`.
-    pub fn between(low: f64, high: f64) -> Self {
-        FeatureRange { low, high, missing: false, texts: None }
-    }
-
-    /// The values that are also from `low` to `high`; none of them is missing, unless `not_numbers` may be among them.
+    /// The values that are also numbers from `low` to `high`; none of them is missing, unless `not_numbers` may be among
+    /// them.
     #[must_use]
     pub fn and_between(self, low: f64, high: f64, not_numbers: bool) -> Self {
-        FeatureRange {
-            low: self.low.max(low),
-            high: self.high.min(high),
-            missing: self.missing && not_numbers,
-            texts: self.texts,
-        }
+        let missing = self.missing && not_numbers;
+        let known = match self.known {
+            Known::Nothing => Known::Between(low, high),
+            Known::Between(least, greatest) => Known::Between(least.max(low), greatest.min(high)),
+            texts @ Known::Texts(_) => texts,
+        };
+        FeatureRange { known, missing }
     }
 
     /// The values that are also one of the texts; none of them is missing.
     #[must_use]
     pub fn and_texts(self, texts: Vec<String>) -> Self {
-        let texts = match self.texts {
-            Some(known) => known.into_iter().filter(|text| texts.contains(text)).collect(),
-            None => texts,
+        let texts = match self.known {
+            Known::Texts(known) => known.into_iter().filter(|text| texts.contains(text)).collect(),
+            Known::Nothing | Known::Between(..) => texts,
         };
-        FeatureRange { missing: false, texts: Some(texts), ..self }
-    }
-
-    /// Whether nothing is known.
-    pub fn is_everything(&self) -> bool {
-        *self == FeatureRange::default()
+        FeatureRange { known: Known::Texts(texts), missing: false }
     }
 }
 
