@@ -20,6 +20,9 @@ pub const CATEGORIES_MAX: usize = 254;
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
 
+/// Rows of one piece of work where rows are read and measured in parallel: 16 blocks.
+pub const ROWS_PER_PIECE: usize = 16 * ROWS_PER_BLOCK;
+
 /// Unknowns (classes × (features + 1)) up to which logistic regression solves Newton steps; above, L-BFGS.
 pub const NEWTON_UNKNOWNS_MAX: usize = 512;
 
