@@ -236,9 +236,7 @@ fn condition(subject: &Subject<'_>, predicate: &Expr, known: FeatureRange) -> Fe
                 list.list.iter().map(|item| literal(item).and_then(|value| text(&value))).collect();
             texts.map_or(known.clone(), |texts| known.and_texts(texts))
         }
-        Expr::IsNotNull(inner) if is_column(inner) => {
-            known.and_between(f64::NEG_INFINITY, f64::INFINITY, not_numbers)
-        }
+        Expr::IsNotNull(inner) if is_column(inner) => known.and_between(f64::NEG_INFINITY, f64::INFINITY, not_numbers),
         Expr::IsNull(inner) if is_column(inner) => FeatureRange::null(),
         Expr::Column(_) if is_column(predicate) => known.and_between(1.0, 1.0, false),
         Expr::Not(inner) if is_column(inner) => known.and_between(0.0, 0.0, false),

@@ -14,7 +14,7 @@ use datafusion_expr::{
 };
 
 use crate::model::evaluator::Evaluator;
-use crate::model::signature::{Feature, ValueType};
+use crate::model::signature::{Feature, Task, ValueType};
 use crate::{Error, Result};
 
 /// A model version that a plan scores.
@@ -149,6 +149,20 @@ impl Predict {
         })
     }
 
+    /// The error of `PREDICT_PROBA` for a model that gives no probabilities.
+    fn no_probabilities(&self) -> Error {
+        let kind = match self.model.evaluator.signature().task {
+            Task::Regression => "a regressor",
+            Task::Reduction => "a reduction",
+            Task::Classification => "a classifier that only chooses",
+            Task::Clustering => "a clustering that only chooses",
+            Task::Anomaly => "a detector without a score",
+        };
+        let expected = "predict_proba expects a classifier, a clustering or an anomaly detector with probabilities";
+        Error::input(format!("model {} is {kind}: {expected}", self.display_name()))
+            .with_hint(format!("predict('{}', …) gives what it predicts", self.reference))
+    }
+
     fn run(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         if args.args.len() != self.features().len() {
             return Err(Error::internal(format!(
@@ -207,15 +221,14 @@ impl ScalarUDFImpl for Predict {
     fn return_type(&self, arg_types: &[DataType]) -> PlanResult<DataType> {
         self.coerce(arg_types)?;
         let signature = self.model.evaluator.signature();
-        match (self.output, signature.classes.is_empty()) {
-            (Output::Value, _) => Ok(signature.prediction_type()),
-            (Output::Probabilities, false) => Ok(signature.probability_type()),
-            (Output::Probabilities, true) => Err(Error::input(format!(
-                "model {} is a regressor: predict_proba expects a classifier",
-                self.display_name()
-            ))
-            .with_hint(format!("predict('{}', …) gives its number", self.reference))
-            .into()),
+        let has_probabilities = match signature.task {
+            Task::Regression | Task::Reduction => false,
+            Task::Classification | Task::Clustering | Task::Anomaly => self.model.evaluator.has_probabilities(),
+        };
+        match self.output {
+            Output::Value => Ok(signature.prediction_type()),
+            Output::Probabilities if has_probabilities => Ok(signature.probability_type()),
+            Output::Probabilities => Err(self.no_probabilities().into()),
         }
     }
 

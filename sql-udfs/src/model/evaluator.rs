@@ -25,6 +25,11 @@ pub trait Evaluator: Debug + Send + Sync {
     /// The probability of each class per row, as [`Signature::probability_type`]; an error for a regressor.
     fn predict_proba(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 
+    /// Whether [`Evaluator::predict_proba`] has an answer where the task allows one.
+    fn has_probabilities(&self) -> bool {
+        true
+    }
+
     /// What evaluates the model, for `EXPLAIN`.
     fn describe(&self) -> String {
         "native".to_owned()

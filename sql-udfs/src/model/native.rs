@@ -65,6 +65,10 @@ impl Evaluator for NativeEvaluator {
         &self.signature
     }
 
+    fn has_probabilities(&self) -> bool {
+        self.kernel.has_probabilities()
+    }
+
     fn describe(&self) -> String {
         format!("native {}", self.kernel.kind())
     }
