@@ -26,4 +26,6 @@ pub(crate) mod tree;
 pub(crate) mod trees;
 
 #[cfg(test)]
+mod specimens;
+#[cfg(test)]
 mod tests;
