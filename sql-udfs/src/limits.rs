@@ -17,6 +17,9 @@ pub const CLASSES_MAX: usize = 1_000;
 /// Texts of one feature that a model tells apart, the most frequent ones; a tree has a bin for each.
 pub const CATEGORIES_MAX: usize = 254;
 
+/// Clusters of one model: a prediction has a number for each.
+pub const CLUSTERS_MAX: usize = 2_000;
+
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
 

@@ -13,8 +13,12 @@
 pub(crate) mod artifact;
 pub(crate) mod columns;
 pub(crate) mod design;
+pub(crate) mod distances;
 pub mod evaluator;
+pub(crate) mod filled;
+pub(crate) mod gaussian_nb;
 pub(crate) mod kernel;
+pub(crate) mod kmeans;
 pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;
