@@ -71,6 +71,27 @@ pub fn model_of(udf: &ScalarUDF) -> Option<&Arc<BoundModel>> {
     udf.inner().downcast_ref::<Predict>().map(|predict| &predict.model)
 }
 
+/// The same function with another evaluator, which gives the same for the rows that it will see.
+///
+/// Gives `udf` itself where it is none of [`function`]'s.
+pub fn with_evaluator(udf: &ScalarUDF, evaluator: Arc<dyn Evaluator>) -> ScalarUDF {
+    match udf.inner().downcast_ref::<Predict>() {
+        None => udf.clone(),
+        Some(predict) => ScalarUDF::new_from_impl(Predict {
+            registered_name: predict.registered_name.clone(),
+            reference: predict.reference.clone(),
+            output: predict.output,
+            model: Arc::new(BoundModel { evaluator, ..BoundModel::clone(&predict.model) }),
+            signature: predict.signature.clone(),
+        }),
+    }
+}
+
+/// The text that named the model in the statement, where `udf` is one of [`function`]'s.
+pub fn reference_of(udf: &ScalarUDF) -> Option<&str> {
+    udf.inner().downcast_ref::<Predict>().map(|predict| predict.reference.as_str())
+}
+
 #[derive(Debug)]
 struct Predict {
     registered_name: String,

@@ -22,8 +22,138 @@ pub trait Evaluator: Debug + Send + Sync {
     /// models take the training mean for a missing value, trees the branch that they learned for it.
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 
+    /// What evaluates the model, in words, for `EXPLAIN`.
+    fn describe(&self) -> String;
+
+    /// For each feature whether any prediction depends on it.
+    fn used_features(&self) -> Vec<bool> {
+        vec![true; self.signature().features.len()]
+    }
+
+    /// A smaller evaluator that gives the same, to the bit, for all rows within the ranges, one for each feature; `None`
+    /// where there is none.
+    fn specialise(&self, _known: &[FeatureRange]) -> Option<Arc<dyn Evaluator>> {
+        None
+    }
+
     /// The probability of each class per row, as [`Signature::probability_type`]; an error for a regressor.
     fn predict_proba(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
+
+    /// What evaluates the model, for `EXPLAIN`.
+    fn describe(&self) -> String {
+        "native".to_owned()
+    }
+
+    /// For each feature of the signature whether any result depends on it. In place of the others any column of `rows`
+    /// values may be given, of whatever type; nobody looks at it.
+    fn used_features(&self) -> Vec<bool> {
+        vec![true; self.signature().features.len()]
+    }
+
+    /// An evaluator that gives the very same results for rows whose features are within `ranges` (one for each feature of
+    /// the signature) and may do less: leave out branches that no such row takes, and features that no longer matter
+    /// (see [`Evaluator::used_features`]). `None` where nothing is to be gained. For other rows its results mean nothing.
+    fn specialise(&self, ranges: &[FeatureRange]) -> Option<Arc<dyn Evaluator>> {
+        let _ = ranges;
+        None
+    }
+}
+
+/// What is known of a feature's values in the rows to come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureRange {
+    /// The values that are possible where there is one.
+    pub known: Known,
+    /// Whether a value may be missing: NULL or NaN. The least and greatest value of a column, as statistics tell them, leave
+    /// both out, so a column of floats may have NaN whatever they say; in SQL's order NaN is the greatest number.
+    pub missing: bool,
+}
+
+/// The values that are possible.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Known {
+    /// All.
+    Nothing,
+    /// Numbers from the first to the second, both included, in the unit that models compute with: false is 0 and true is
+    /// 1, dates are days, timestamps are microseconds since 1970. Not for text.
+    Between(f64, f64),
+    /// These texts, whether the model knows them or not.
+    Texts(Vec<String>),
+}
+
+impl FeatureRange {
+    /// Nothing is known.
+    pub fn unknown() -> Self {
+        FeatureRange { known: Known::Nothing, missing: true }
+    }
+
+    /// Always the same number.
+    pub fn number(value: f64) -> Self {
+        FeatureRange { known: Known::Between(value, value), missing: false }
+    }
+
+    /// Always missing.
+    pub fn null() -> Self {
+        FeatureRange { known: Known::Texts(Vec::new()), missing: true }
+    }
+}
+
+/// What is known of a feature's values in some rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureRange {
+    /// The least number that a value may be; booleans, dates and timestamps as the numbers that models compute with.
+    pub low: f64,
+    /// The greatest; below [`FeatureRange::low`] where no value is a number.
+    pub high: f64,
+    /// Whether a value may be missing: NULL, or not a number.
+    pub missing: bool,
+    /// The texts that a value may be, where that is known of a `TEXT` feature.
+    pub texts: Option<Vec<String>>,
+}
+
+impl Default for FeatureRange {
+    /// Nothing is known.
+    fn default() -> Self {
+        FeatureRange { low: f64::NEG_INFINITY, high: f64::INFINITY, missing: true, texts: None }
+    }
+}
+
+impl FeatureRange {
+    /// All values are missing.
+    pub fn missing() -> Self {
+        FeatureRange { low: f64::INFINITY, high: f64::NEG_INFINITY, missing: true, texts: Some(Vec::new()) }
+    }
+
+    /// All values are numbers from `low` to `high`.
+    pub fn between(low: f64, high: f64) -> Self {
+        FeatureRange { low, high, missing: false, texts: None }
+    }
+
+    /// The values that are also from `low` to `high`; none of them is missing, unless `not_numbers` may be among them.
+    #[must_use]
+    pub fn and_between(self, low: f64, high: f64, not_numbers: bool) -> Self {
+        FeatureRange {
+            low: self.low.max(low),
+            high: self.high.min(high),
+            missing: self.missing && not_numbers,
+            texts: self.texts,
+        }
+    }
+
+    /// The values that are also one of the texts; none of them is missing.
+    #[must_use]
+    pub fn and_texts(self, texts: Vec<String>) -> Self {
+        let texts = match self.texts {
+            Some(known) => known.into_iter().filter(|text| texts.contains(text)).collect(),
+            None => texts,
+        };
+        FeatureRange { missing: false, texts: Some(texts), ..self }
+    }
+
+    /// Whether nothing is known.
+    pub fn is_everything(&self) -> bool {
+        *self == FeatureRange::default()
+    }
 }
 
 /// Reads an ONNX artifact and chooses an evaluator for it.

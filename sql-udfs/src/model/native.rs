@@ -65,6 +65,10 @@ impl Evaluator for NativeEvaluator {
         &self.signature
     }
 
+    fn describe(&self) -> String {
+        format!("native {}", self.kernel.kind())
+    }
+
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let scores = self.scores(features, rows)?;
         let width = self.kernel.width();
