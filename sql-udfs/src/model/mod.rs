@@ -27,6 +27,7 @@ pub(crate) mod outputs;
 pub(crate) mod pca;
 pub mod reference;
 pub mod signature;
+pub(crate) mod svm;
 
 pub(crate) mod tree;
 pub(crate) mod trees;

@@ -12,6 +12,7 @@ use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::pca::Pca;
 use super::rows::Rows;
+use super::svm::Svm;
 use super::workers::Workers;
 use super::{Metric, Watch};
 use crate::model::kernel::Kernel;
@@ -20,7 +21,7 @@ use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
 pub(crate) static ALGORITHMS: &[&dyn Algorithm] =
-    &[&LinearRegression, &LogisticRegression, &DecisionTree, &GaussianNb, &KMeans, &GaussianMixture, &Pca];
+    &[&LinearRegression, &LogisticRegression, &DecisionTree, &GaussianNb, &KMeans, &GaussianMixture, &Pca, &Svm];
 
 /// A learning algorithm.
 pub(crate) trait Algorithm: Sync {

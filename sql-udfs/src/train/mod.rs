@@ -31,6 +31,7 @@ mod random;
 pub(crate) mod rows;
 mod split;
 mod standardize;
+mod svm;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
