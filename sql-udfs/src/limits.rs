@@ -20,6 +20,15 @@ pub const CATEGORIES_MAX: usize = 254;
 /// Clusters of one model: a prediction has a number for each.
 pub const CLUSTERS_MAX: usize = 2_000;
 
+/// Training rows of a support vector machine: its time grows with their square, and they all can be in the model.
+pub const SVM_ROWS_MAX: usize = 20_000;
+
+/// Bytes that a support vector machine keeps of how alike its rows are; what does not fit is computed anew.
+pub const SVM_CACHE_BYTES_MAX: usize = 256 << 20;
+
+/// Weights of support vectors, one for each pair of classes: 128 MiB of an artifact.
+pub const SVM_COEFFICIENTS_MAX: usize = 16 << 20;
+
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
 

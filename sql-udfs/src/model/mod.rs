@@ -16,6 +16,7 @@ pub(crate) mod design;
 pub(crate) mod distances;
 pub mod evaluator;
 pub(crate) mod filled;
+pub(crate) mod gaussian_mixture;
 pub(crate) mod gaussian_nb;
 pub(crate) mod kernel;
 pub(crate) mod kmeans;
@@ -23,8 +24,10 @@ pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;
 pub(crate) mod outputs;
+pub(crate) mod pca;
 pub mod reference;
 pub mod signature;
+pub(crate) mod svm;
 
 pub(crate) mod tree;
 pub(crate) mod trees;

@@ -229,6 +229,7 @@ impl Specification {
             Kind::DoubleInside(above, below) => format!("a number between {above} and {below}"),
             Kind::Choice(texts) => choices(texts),
             Kind::AboveOrChoice(above, texts) => format!("a number above {above}, {}", choices(texts)),
+            Kind::CountShareOrChoice([]) => "a whole number from 1, or a share above 0 and up to 1".to_owned(),
             Kind::CountShareOrChoice(texts) => {
                 format!("a whole number from 1, a share above 0 and up to 1, {}", choices(texts))
             }
