@@ -15,14 +15,18 @@ mod canonical;
 mod categories;
 mod decision_tree;
 mod dense;
+mod forest;
 mod linear_regression;
 mod logistic;
 mod logistic_regression;
 mod metrics;
+mod out_of_bag;
 pub mod parameter;
 mod plan;
 mod random;
+mod random_forest;
 pub(crate) mod rows;
+mod sample;
 mod split;
 mod standardize;
 pub(crate) mod target;
@@ -31,6 +35,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod tree_parameters;
+pub(crate) mod trees;
 mod weights;
 mod workers;
 

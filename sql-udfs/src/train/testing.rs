@@ -46,3 +46,11 @@ pub(crate) fn fit_on(
     let columns: Vec<String> = (0..rows.features.len()).map(|i| format!("x{i}")).collect();
     algorithm.fit(rows, &Context { parameters, classes, seed: 0, columns: &columns, workers, watch: &Patient })
 }
+
+/// Calls something with the context of a fit without parameters, on one thread.
+pub(crate) fn with_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
+    let workers = Workers::new(1).unwrap();
+    let parameters = Parameters::resolve("none", &[], &[]).unwrap();
+    let watch = &Patient;
+    work(&Context { parameters: &parameters, classes: 0, seed: 0, columns: &[], workers: &workers, watch })
+}
