@@ -44,5 +44,8 @@ pub const TREE_DEPTH_MAX: usize = 64;
 /// Nodes and leaves of one decision tree; the artifact takes about 60 bytes for each.
 pub const TREE_NODES_MAX: usize = 1 << 20;
 
+/// Trees of a forest, and iterations of boosting: metrics have a row for each.
+pub const TREES_MAX: usize = 100_000;
+
 /// Rows in which evaluators walk their inputs: a block of each column stays in the first-level cache.
 pub const SCORE_ROWS_PER_BLOCK: usize = 1_024;

@@ -231,7 +231,8 @@ impl Specification {
             Kind::AboveOrChoice(above, texts) => format!("a number above {above}, {}", choices(texts)),
             Kind::CountShareOrChoice([]) => "a whole number from 1, or a share above 0 and up to 1".to_owned(),
             Kind::CountShareOrChoice(texts) => {
-                format!("a whole number from 1, a share above 0 and up to 1, {}", choices(texts))
+                let count = "a whole number from 1, a share above 0 and up to 1";
+                if texts.is_empty() { count.to_owned() } else { format!("{count}, {}", choices(texts)) }
             }
             Kind::Text => "text".to_owned(),
         };
