@@ -21,7 +21,6 @@ use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
 pub(crate) static ALGORITHMS: &[&dyn Algorithm] =
-    &[&LinearRegression, &LogisticRegression, &DecisionTree, &GaussianNb, &KMeans];
     &[&LinearRegression, &LogisticRegression, &DecisionTree, &GaussianNb, &KMeans, &GaussianMixture, &Pca, &Svm];
 
 /// A learning algorithm.

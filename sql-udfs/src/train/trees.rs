@@ -10,13 +10,13 @@
 //! - `part`: rows into two sides; `draft`: a tree while it grows
 
 pub(crate) mod bins;
+pub(crate) mod boosted;
 pub(crate) mod cells;
-pub(crate) mod cut;
-pub(crate) mod draft;
 pub(crate) mod classes;
+pub(crate) mod cut;
 pub(crate) mod direct;
+pub(crate) mod draft;
+pub(crate) mod histogram;
 pub(crate) mod leaves;
 mod part;
 pub(crate) mod sums;
-pub(crate) mod boosted;
-pub(crate) mod histogram;
