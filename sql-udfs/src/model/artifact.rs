@@ -32,7 +32,7 @@ type Reader = fn(&GraphView<'_>, &Signature) -> Result<Box<dyn Kernel>>;
 static KERNELS: &[(&str, Reader)] = &[
     (linear::KIND, |view, signature| Ok(Box::new(linear::read(view, signature)?))),
     (tree::KIND, |view, signature| Ok(Box::new(tree::read(view, signature)?))),
-    (trees::KIND, |view, signature| Ok(Box::new(trees::read(view, signature)?))),
+    (trees::KIND, |view, signature| Ok(Box::new(trees::Scorer::new(trees::read(view, signature)?)))),
 ];
 
 /// Writes an artifact.

@@ -15,6 +15,7 @@ pub(crate) mod columns;
 pub(crate) mod design;
 pub mod evaluator;
 pub(crate) mod kernel;
+pub(crate) mod lanes;
 pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;
