@@ -38,6 +38,7 @@ static KERNELS: &[(&str, Reader)] = &[
     (pca::KIND, |view, signature| Ok(Box::new(pca::read(view, signature)?))),
     (gaussian_mixture::KIND, |view, signature| Ok(Box::new(gaussian_mixture::read(view, signature)?))),
     (svm::KIND, |view, signature| Ok(Box::new(svm::read(view, signature)?))),
+    (trees::KIND, |view, signature| Ok(Box::new(trees::Scorer::new(trees::read(view, signature)?)))),
 ];
 
 /// Writes an artifact.

@@ -20,6 +20,7 @@ pub(crate) mod gaussian_mixture;
 pub(crate) mod gaussian_nb;
 pub(crate) mod kernel;
 pub(crate) mod kmeans;
+pub(crate) mod lanes;
 pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;

@@ -4,8 +4,13 @@
 //! last step makes a prediction of the sums. It knows nothing of how trees grow.
 
 mod graph;
+mod ranks;
+mod scorer;
+mod selects;
+mod walks;
 
 pub(crate) use graph::read;
+pub(crate) use scorer::Scorer;
 
 use super::kernel::Kernel;
 use super::linear::{logistic_pair, softmax};
@@ -178,6 +183,15 @@ impl Trees {
                     at = if yes { split.yes } else { split.no };
                 }
             }
+        }
+    }
+
+    /// Adds the numbers of a leaf of the tree number `tree` to one row's sums.
+    #[inline(always)]
+    pub(crate) fn add_leaf(&self, tree: usize, leaf: &[f64], sums: &mut [f64]) {
+        match (leaf, sums.len()) {
+            ([number], count) => sums[tree % count] += number,
+            _ => sums.iter_mut().zip(leaf).for_each(|(sum, part)| *sum += part),
         }
     }
 
