@@ -11,11 +11,13 @@
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
+mod boosting;
 mod canonical;
 mod categories;
 mod decision_tree;
 mod dense;
 mod forest;
+mod gradient_boosting;
 mod linear_regression;
 mod logistic;
 mod logistic_regression;
