@@ -18,6 +18,7 @@ mod decision_tree;
 mod dense;
 mod forest;
 mod gradient_boosting;
+mod isolation_forest;
 mod linear_regression;
 mod logistic;
 mod logistic_regression;

@@ -54,7 +54,13 @@ pub(in crate::train) fn fit(settings: &Settings, rows: &Rows, context: &Context<
     let columns = bins::bin(rows, settings.bins_max, context)?;
     let words = Words::new(&columns, rows.len(), context)?;
     let roles = roles(settings, rows, context.seed);
+    let scale = scale(settings.loss, &rows.target);
+    let scaled: Vec<f64> = match &rows.target {
+        Target::Numbers(target) if scale != 1.0 => target.iter().map(|value| value / scale).collect(),
+        _ => Vec::new(),
+    };
     let targets = match &rows.target {
+        Target::Numbers(_) if scale != 1.0 => Targets::Numbers(&scaled),
         Target::Numbers(target) => Targets::Numbers(target),
         Target::Classes(codes) => Targets::Classes(codes),
         Target::None(_) => return Err(Error::internal("expected a target, found none")),
@@ -80,14 +86,33 @@ pub(in crate::train) fn fit(settings: &Settings, rows: &Rows, context: &Context<
         wide_spare: Spare::default(),
         drafts: Vec::new(),
         nodes: 0,
+        loss_scale: if settings.loss == Loss::Squared { scale * scale } else { scale },
         metrics: Vec::new(),
     };
-    let base = run.bases();
+    let mut base = run.bases();
     run.iterate(&base)?;
     let Run { drafts, metrics, .. } = run;
-    let trees: Vec<Tree> = drafts.into_iter().map(|(draft, factor)| draft.finish(&columns, factor)).collect();
+    let in_own_units = |(mut draft, factor): (Draft, f64)| {
+        draft.leaves.iter_mut().for_each(|value| *value *= scale);
+        draft.finish(&columns, factor * scale * scale)
+    };
+    let trees: Vec<Tree> = drafts.into_iter().map(in_own_units).collect();
+    base.iter_mut().for_each(|base| *base *= scale);
     let kernel = Trees::new(trees, 1, base, settings.loss.finish(), columns.len())?;
     Ok(Fitted { kernel: Box::new(kernel), metrics })
+}
+
+/// Targets beyond it, and those below one over it, are scaled so that their squares stay in range.
+const TARGET_MAX: f64 = 1e100;
+
+/// A power of two by which targets are divided while they are learned, where the loss takes any.
+fn scale(loss: Loss, target: &Target) -> f64 {
+    let (true, Target::Numbers(target)) = (loss.is_flat(), target) else { return 1.0 };
+    let greatest = target.iter().fold(0.0, |greatest: f64, value| greatest.max(value.abs()));
+    match greatest > 0.0 && !(1.0 / TARGET_MAX..=TARGET_MAX).contains(&greatest) {
+        true => libm::ldexp(1.0, libm::frexp(greatest).1.clamp(-1022, 1023)),
+        false => 1.0,
+    }
 }
 
 /// Which rows trees learn from.
@@ -125,6 +150,8 @@ struct Run<'a> {
     /// Trees, and what their gains are multiplied by.
     drafts: Vec<(Draft, f64)>,
     nodes: usize,
+    /// What losses are multiplied by to be those of the target as it is.
+    loss_scale: f64,
     metrics: Vec<Metric>,
 }
 
@@ -207,7 +234,7 @@ impl Run<'_> {
 
     fn record(&mut self, iteration: usize, losses: [f64; 2]) {
         let names = ["train_loss", "validation_loss"];
-        for (name, value) in names.into_iter().zip(losses).filter(|(_, value)| value.is_finite()) {
+        for (name, value) in names.into_iter().zip(losses.map(|loss| loss * self.loss_scale)).filter(|(_, loss)| loss.is_finite()) {
             self.metrics.push(Metric { name: name.to_owned(), value, step: iteration as i64 });
         }
     }
