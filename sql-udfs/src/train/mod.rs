@@ -11,6 +11,7 @@
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
+mod boosting;
 mod canonical;
 mod categories;
 mod decision_tree;
@@ -20,6 +21,8 @@ mod forest;
 mod gaussian_mixture;
 mod gaussian_nb;
 mod kmeans;
+mod gradient_boosting;
+mod isolation_forest;
 mod linear_regression;
 mod logistic;
 mod logistic_regression;
