@@ -8,10 +8,12 @@
 //! - [`evaluator`]: the trait that every evaluator implements, and [`evaluator::load`]
 //! - `kernel`: native computations over columns; `linear` and `tree` are two, each with its ONNX form beside it
 //! - `native`: Arrow around a kernel; `columns` and `design`: Arrow values as the numbers that kernels take
+//! - `contents`: weights and nodes as rows
 //! - `outputs`: the outputs that all graphs share
 
 pub(crate) mod artifact;
 pub(crate) mod columns;
+pub(crate) mod contents;
 pub(crate) mod design;
 pub(crate) mod distances;
 pub mod evaluator;
