@@ -19,6 +19,7 @@ pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;
 pub(crate) mod outputs;
+pub mod partition;
 pub mod reference;
 pub mod signature;
 

@@ -120,10 +120,7 @@ fn operators_and_models_of_others_are_unsupported_by_name() {
     };
     let error = change(&|model| model.graph.as_mut().unwrap().nodes[3].op_type = "Conv".to_owned());
     assert_eq!(error.class(), ErrorClass::Unsupported);
-    assert_eq!(
-        error.to_string(),
-        "the operator `Conv` is not supported in this place of a graph: expected `MatMul`"
-    );
+    assert_eq!(error.to_string(), "the operator `Conv` is not supported in this place of a graph: expected `MatMul`");
     let error = change(&|model| model.graph.as_mut().unwrap().nodes[3].op_type = "Mul".to_owned());
     assert_eq!(error.class(), ErrorClass::Unsupported);
     assert_eq!(error.to_string(), "the operator `Mul` is not supported in this place of a graph: expected `MatMul`");

@@ -185,9 +185,7 @@ impl Specification {
             (Kind::Integer(from, to), Value::Integer(v)) => (from..=to).contains(v).then(|| value.clone()),
             (Kind::DoubleFrom(from), _) => number(value).filter(|v| *v >= from).map(Value::Double),
             (Kind::DoubleAbove(above), _) => number(value).filter(|v| *v > above).map(Value::Double),
-            (Kind::DoubleBetween(from, to), _) => {
-                number(value).filter(|v| (from..=to).contains(v)).map(Value::Double)
-            }
+            (Kind::DoubleBetween(from, to), _) => number(value).filter(|v| (from..=to).contains(v)).map(Value::Double),
             (Kind::DoubleInside(above, below), _) => {
                 number(value).filter(|v| *v > above && *v < below).map(Value::Double)
             }

@@ -7,6 +7,11 @@ use super::{Split, random};
 /// Splits `order` into the rows to train on and the rows held out, both still in canonical order. `decider` has the split
 /// column's value for each row in the order of arrival.
 pub(super) fn apply(split: &Split, seed: u64, order: Vec<u32>, decider: Option<Vec<f64>>) -> (Vec<u32>, Vec<u32>) {
+    apply_to(split, seed, order, decider.as_deref())
+}
+
+/// [`apply`] with a column that others need too.
+pub(super) fn apply_to(split: &Split, seed: u64, order: Vec<u32>, decider: Option<&[f64]>) -> (Vec<u32>, Vec<u32>) {
     match (split, decider) {
         (Split::Random(share), _) => part(order, |place, _| random::uniform(seed, place as u64) < *share),
         (Split::Time { held_out, .. }, Some(times)) => {

@@ -73,7 +73,8 @@ fn numbers(target: &Column, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Resu
     }
 }
 
-fn constant(name: &str, value: &str, rows: usize) -> Error {
+/// The error of a target with one value.
+pub(super) fn constant(name: &str, value: &str, rows: usize) -> Error {
     Error::input(format!("target `{name}` is constant: it is {value} in all {rows} training rows"))
         .with_hint("a model needs at least two values to tell apart")
 }
@@ -164,7 +165,8 @@ impl Encoder<'_> {
     }
 }
 
-fn ascending(a: &ClassLabel, b: &ClassLabel) -> std::cmp::Ordering {
+/// The order of classes.
+pub(super) fn ascending(a: &ClassLabel, b: &ClassLabel) -> std::cmp::Ordering {
     match (a, b) {
         (ClassLabel::Boolean(a), ClassLabel::Boolean(b)) => a.cmp(b),
         (ClassLabel::BigInt(a), ClassLabel::BigInt(b)) => a.cmp(b),
