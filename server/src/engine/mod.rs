@@ -11,6 +11,7 @@
 //! - `plan`, `columns`, `features`, `models`: from a parsed statement to a plan; columns of one name; by-name
 //!   features; model references;
 //!   `session_functions`: `current_schema()` and the like
+//! - `predictions`: models made smaller by what a query says of their features; `explain`: what `EXPLAIN` says of them
 //! - `ready`: a query that is planned and has not run
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
@@ -28,6 +29,7 @@ pub mod context;
 mod copy;
 mod describe_model;
 mod execute;
+mod explain;
 mod features;
 mod information_schema;
 mod ingest;
@@ -42,6 +44,7 @@ mod open;
 mod output;
 mod parameters;
 mod plan;
+mod predictions;
 pub mod queries;
 mod query_history;
 mod ready;

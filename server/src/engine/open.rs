@@ -13,6 +13,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
+use super::predictions::SmallerModels;
 use super::queries::Queries;
 use super::query_history::QueryHistory;
 use super::types::Types;
@@ -131,6 +132,9 @@ fn base_state(
     analyzer.push(Arc::new(CheckedIntegers));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactDoubles));
+    // After filters have found their places, before unused columns are dropped.
+    let last = optimizer.len() - 1;
+    optimizer.insert(last, Arc::new(SmallerModels));
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -2,7 +2,6 @@
 //!
 //! Each function is one transaction. It learns nothing and reads no rows of data.
 
-use limn_sql_udfs::model::signature::Task;
 use limn_sql_udfs::train::{Metric as Measured, Split, Trained, Value};
 
 use super::{Job, now};
@@ -175,11 +174,8 @@ fn version_row(begun: &Begun, trained: &Trained, sha256: &str) -> Result<ModelVe
         model_id: format!("m-{}", uuid::Uuid::new_v4().simple()),
         run_id: Some(begun.row.run_id.clone()),
         algorithm: trained.algorithm.into(),
-        task: match trained.signature.task {
-            Task::Regression => "regression".into(),
-            Task::Classification => "classification".into(),
-        },
-        target: Some(trained.signature.target.name.clone()),
+        task: trained.signature.task.name().into(),
+        target: trained.signature.target.as_ref().map(|target| target.name.clone()),
         signature,
         artifact_sha256: sha256.into(),
         artifact_bytes: trained.artifact.len() as u64,

@@ -13,8 +13,12 @@
 pub(crate) mod artifact;
 pub(crate) mod columns;
 pub(crate) mod design;
+pub(crate) mod distances;
 pub mod evaluator;
+pub(crate) mod filled;
+pub(crate) mod gaussian_nb;
 pub(crate) mod kernel;
+pub(crate) mod kmeans;
 pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;
@@ -26,5 +30,7 @@ pub mod signature;
 pub(crate) mod tree;
 pub(crate) mod trees;
 
+#[cfg(test)]
+mod specimens;
 #[cfg(test)]
 mod tests;

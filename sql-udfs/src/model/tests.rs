@@ -57,6 +57,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
     let lone: Box<dyn Kernel> = Box::new(Tree::new(vec![], vec![4.5], 1, 2).unwrap());
     let cases = vec![
         (signature(vec![]), linear(Link::Identity, 1)),
+        (signature(vec![]), linear(Link::Exp, 1)),
         (signature(flags.clone()), linear(Link::Logistic, 1)),
         (signature(text.clone()), linear(Link::Softmax, 3)),
         (signature(vec![]), tree(1)),

@@ -4,6 +4,8 @@
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
 use super::decision_tree::DecisionTree;
+use super::gaussian_nb::GaussianNb;
+use super::kmeans::KMeans;
 use super::linear_regression::LinearRegression;
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
@@ -15,7 +17,8 @@ use crate::model::signature::{CategoryForm, Task, ValueType};
 use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
-pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &LogisticRegression, &DecisionTree];
+pub(crate) static ALGORITHMS: &[&dyn Algorithm] =
+    &[&LinearRegression, &LogisticRegression, &DecisionTree, &GaussianNb, &KMeans];
 
 /// A learning algorithm.
 pub(crate) trait Algorithm: Sync {

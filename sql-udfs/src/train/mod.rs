@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - `plan`: a request against a schema, checked; [`parameter`]: what parameters may be
-//! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `target`, `weights`, `categories`
+//! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `places`, `target`, `weights`, `categories`
 //! - `partition`: one model for each group of rows
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
@@ -16,13 +16,18 @@ mod canonical;
 mod categories;
 mod decision_tree;
 mod dense;
+mod eigen;
+mod gaussian_nb;
+mod kmeans;
 mod linear_regression;
 mod logistic;
 mod logistic_regression;
 mod metrics;
 pub mod parameter;
 mod partition;
+mod places;
 mod plan;
+mod points;
 mod random;
 pub(crate) mod rows;
 mod split;
@@ -230,8 +235,9 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
     if let Some(groups) = &request.partition {
         return partition::train(&plan, request, groups, batches, watch);
     }
-    let Matrices { train, held_out, classes, features, columns, dropped } = rows::read(&plan, request, batches, watch)?;
     let workers = Workers::new(watch.threads())?;
+    let Matrices { train, held_out, classes, features, columns, dropped } =
+        rows::read(&plan, request, batches, &workers, watch)?;
     let context = Context {
         workers: &workers,
         parameters: &plan.parameters,

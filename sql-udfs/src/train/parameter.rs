@@ -213,6 +213,11 @@ impl Specification {
         })
     }
 
+    /// The value where a statement leaves it out.
+    pub fn default_value(&self) -> Value {
+        self.default.value()
+    }
+
     /// What the parameter may be, in words.
     pub fn expected(&self) -> String {
         let kind = match self.kind {

@@ -12,6 +12,7 @@ use crate::model::design::{Design, indicator};
 use crate::model::partition::keys::{Coder, KeyValue};
 use crate::model::signature::{CategoryForm, ClassLabel, Feature, Task, ValueType};
 use crate::train::categories;
+use crate::train::places::Places;
 use crate::train::plan::{Column, Plan};
 use crate::train::rows::Rows;
 use crate::train::target::{self, Target, UNSEEN};
@@ -63,10 +64,10 @@ impl Data {
     pub fn read(plan: &Plan, batches: &mut Batches<'_>, order: &Order, known: Option<&Known<'_>>) -> Result<Self> {
         let form = plan.algorithm.texts();
         let texts = plan.features.iter().any(|column| column.feature.value_type == ValueType::Text);
-        let train: Vec<u32> = match texts && known.is_none() {
-            true => order.extents.iter().flat_map(|extent| &order.rows[extent.train.clone()]).copied().collect(),
-            false => Vec::new(),
-        };
+        let places = (texts && known.is_none()).then(|| {
+            let train = order.extents.iter().flat_map(|extent| &order.rows[extent.train.clone()]);
+            Places::new(batches.total(), &train.copied().collect::<Vec<u32>>(), &[])
+        });
         let (target, classes) = goal(plan, batches, order, known)?;
         let weights =
             plan.weight.as_ref().map(|column| numbers(&batches.columns[column.position], batches)).transpose()?;
@@ -81,9 +82,10 @@ impl Data {
             batches.check_cancelled()?;
             let mut feature = column.feature.clone();
             if feature.value_type == ValueType::Text {
-                feature.categories = match of_known(&feature.name) {
-                    Some(known) => known.categories.clone(),
-                    None => Some(categories::find(&feature.name, &arrays, &train, form)?),
+                feature.categories = match (of_known(&feature.name), &places) {
+                    (Some(known), _) => known.categories.clone(),
+                    (None, Some(places)) => Some(categories::find(&feature.name, &arrays, places, form)?),
+                    (None, None) => return Err(Error::internal("expected the feature's categories, found none")),
                 };
             }
             let values = values(&feature, &arrays, batches)?;

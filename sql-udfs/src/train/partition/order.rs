@@ -124,6 +124,7 @@ pub(super) fn order(plan: &Plan, request: &Request, batches: &Batches<'_>, decid
                 start = end;
             }
         }
+        canonical::finish(hashes);
         // Rows without a target, a weight or what decides the split are of no group.
         for column in plan.roles() {
             let mut start = 0;
@@ -230,16 +231,14 @@ fn sort_and_split(
     let done = batches.workers.map_each(work, |(groups, rows)| -> Result<Vec<Extent>> {
         batches.check_cancelled()?;
         let origin = starts[groups.start];
-        let mut keyed: Vec<(RowHash, u32)> = Vec::new();
+        let alone = Workers::new(1)?;
         let mut extents = Vec::with_capacity(groups.len());
         for group in groups {
             let (start, end) = (starts[group], starts[group + 1]);
             let rows = &mut rows[start - origin..end - origin];
-            keyed.clear();
-            keyed.extend(rows.iter().map(|row| (hashes[*row as usize], *row)));
-            keyed.sort_unstable();
-            let sorted = keyed.iter().map(|(_, row)| *row).collect();
-            let (train, held_out) = split::apply_to(&request.split, request.seed, sorted, decider);
+            let keys = rows.iter().map(|row| canonical::key(hashes[*row as usize], *row)).collect();
+            let sorted = canonical::order(keys, |row| hashes[row as usize], &alone);
+            let (train, held_out) = split::apply_to(&request.split, request.seed, sorted, decider, &alone);
             rows[..train.len()].copy_from_slice(&train);
             rows[train.len()..].copy_from_slice(&held_out);
             extents.push(Extent { train: start..start + train.len(), held_out: start + train.len()..end });
@@ -253,7 +252,7 @@ fn sort_and_split(
 pub(super) fn first_of_all(order: &Order, count: usize, usable: impl Fn(u32) -> bool) -> Vec<u32> {
     // Hashes are spread evenly, so their first bits say about where the last of the wanted ones is.
     const BITS: u32 = 12;
-    let bucket = |row: u32| (order.hashes[row as usize] >> (RowHash::BITS - BITS)) as usize;
+    let bucket = |row: u32| (order.hashes[row as usize][0] >> (u64::BITS - BITS)) as usize;
     let rows = || order.extents.iter().flat_map(|extent| &order.rows[extent.train.clone()]).copied();
     let mut counts = vec![0_usize; 1 << BITS];
     rows().filter(|row| usable(*row)).for_each(|row| counts[bucket(row)] += 1);
