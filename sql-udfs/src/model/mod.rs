@@ -28,6 +28,7 @@ pub(crate) mod native;
 pub mod onnx;
 pub(crate) mod outputs;
 pub(crate) mod pca;
+pub mod partition;
 pub mod reference;
 pub mod signature;
 pub(crate) mod svm;
