@@ -191,9 +191,7 @@ impl Specification {
             (Kind::DoubleInside(above, below), _) => {
                 number(value).filter(|v| *v > above && *v < below).map(Value::Double)
             }
-            (Kind::DoubleAboveTo(above, to), _) => {
-                number(value).filter(|v| *v > above && *v <= to).map(Value::Double)
-            }
+            (Kind::DoubleAboveTo(above, to), _) => number(value).filter(|v| *v > above && *v <= to).map(Value::Double),
             (Kind::Choice(texts) | Kind::AboveOrChoice(_, texts) | Kind::CountShareOrChoice(texts), Value::Text(v)) => {
                 texts.iter().find(|text| text.eq_ignore_ascii_case(v)).map(|text| Value::Text((*text).to_owned()))
             }
