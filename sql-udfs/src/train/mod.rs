@@ -8,11 +8,13 @@
 //! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `target`, `weights`, `categories`
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
+//! - `points`: rows as points for the algorithms that measure distances; `eigen`: eigenvectors of a thousand columns
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
 mod canonical;
 mod categories;
+mod dbscan;
 mod decision_tree;
 mod dense;
 mod eigen;
