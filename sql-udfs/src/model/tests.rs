@@ -1,5 +1,7 @@
 //! Artifacts as bytes: what is written, what is read back, and what hostile bytes do (nothing).
 
+mod shapes;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
@@ -71,7 +73,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
         let bytes = artifact::write(kernel.as_ref(), &signature, "some_algorithm", &parameters).unwrap();
         (bytes, signature, kernel)
     };
-    cases.into_iter().map(write).collect()
+    cases.into_iter().chain(shapes::kernels()).map(write).collect()
 }
 
 fn scores(kernel: &dyn Kernel) -> Vec<u64> {
@@ -152,7 +154,7 @@ fn inconsistent_models_are_refused() {
         });
         refused(&|model| {
             let entry = model.metadata.iter_mut().find(|entry| entry.key == "limn.signature").unwrap();
-            *entry = Entry { value: entry.value.replace("\"y\"", "\"y"), ..entry.clone() };
+            *entry = Entry { value: entry.value.replace("\"task\"", "\"task"), ..entry.clone() };
         });
         refused(&|model| {
             let mut other = signature.clone();

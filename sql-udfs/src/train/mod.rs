@@ -9,12 +9,14 @@
 //! - `partition`: one model for each group of rows
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
+//! - `points`: rows as points for the algorithms that measure distances; `eigen`: eigenvectors of a thousand columns
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
 mod boosting;
 mod canonical;
 mod categories;
+mod dbscan;
 mod decision_tree;
 mod dense;
 mod eigen;
