@@ -4,7 +4,7 @@
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
 use super::decision_tree::DecisionTree;
-use super::linear_regression::LinearRegression;
+use super::linear_regression::{LinearRegression, Ridge};
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::rows::Rows;
@@ -15,7 +15,7 @@ use crate::model::signature::{CategoryForm, Task, ValueType};
 use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
-pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &LogisticRegression, &DecisionTree];
+pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &Ridge, &LogisticRegression, &DecisionTree];
 
 /// A learning algorithm.
 pub(crate) trait Algorithm: Sync {

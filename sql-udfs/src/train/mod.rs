@@ -8,24 +8,31 @@
 //! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `places`, `target`, `weights`, `categories`
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
-//! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
+//! - `spread`, `standardize`, `products`, `dense`, `rank`: what the linear algorithms compute with; on it stand
+//!   `least_squares`, and `sums` with `minimise`
+//! - `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
 mod canonical;
 mod categories;
 mod decision_tree;
 mod dense;
+mod least_squares;
 mod linear_regression;
-mod logistic;
 mod logistic_regression;
 mod metrics;
+mod minimise;
 pub mod parameter;
 mod places;
 mod plan;
+mod products;
 mod random;
+mod rank;
 pub(crate) mod rows;
 mod split;
+mod spread;
 mod standardize;
+mod sums;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
