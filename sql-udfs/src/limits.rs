@@ -38,6 +38,15 @@ pub const ROWS_PER_BLOCK: usize = 4_096;
 /// Rows of one piece of work where rows are read and measured in parallel: 16 blocks.
 pub const ROWS_PER_PIECE: usize = 16 * ROWS_PER_BLOCK;
 
+/// Rows of a block of standardised features: 20 of them fit in the second-level cache, tiles of them in the first.
+pub const STANDARD_ROWS_PER_BLOCK: usize = 512;
+
+/// Pieces that standardised rows are cut into at most: enough to keep many threads busy to the end.
+pub const PIECES_MAX: usize = 64;
+
+/// Bytes of the sums that all pieces of standardised rows have together, at most.
+pub const PARTIAL_BYTES_MAX: usize = 256 << 20;
+
 /// Unknowns (classes × (features + 1)) up to which logistic regression solves Newton steps; above, L-BFGS.
 pub const NEWTON_UNKNOWNS_MAX: usize = 512;
 

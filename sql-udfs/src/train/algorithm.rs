@@ -8,7 +8,7 @@ use super::decision_tree::DecisionTree;
 use super::gaussian_mixture::GaussianMixture;
 use super::gaussian_nb::GaussianNb;
 use super::kmeans::KMeans;
-use super::linear_regression::LinearRegression;
+use super::linear_regression::{LinearRegression, Ridge};
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::pca::Pca;
@@ -31,6 +31,14 @@ pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &GaussianMixture,
     &Dbscan,
     &Pca,
+    &Ridge,
+    &LogisticRegression,
+    &DecisionTree,
+    &GaussianNb,
+    &KMeans,
+    &GaussianMixture,
+    &Pca,
+    &Svm,
 ];
 
 /// A learning algorithm.
