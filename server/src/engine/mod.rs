@@ -21,6 +21,9 @@
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
 //! - `memory`: what one statement may take
+//! - `lineage`: which models take part in what a statement writes
+//! - `export`: a model as a file
+//! - `recorded`, `reproduce`: what a training keeps of its statement, and the training once more
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -30,12 +33,14 @@ mod copy;
 mod describe_model;
 mod execute;
 mod explain;
+mod export;
 mod features;
 mod information_schema;
 mod ingest;
 mod insert;
 mod insert_rows;
 mod kill;
+mod lineage;
 mod live_tables;
 mod memory;
 mod model_statements;
@@ -48,6 +53,8 @@ mod predictions;
 pub mod queries;
 mod query_history;
 mod ready;
+mod recorded;
+mod reproduce;
 pub mod session;
 mod session_functions;
 mod settings;
