@@ -23,6 +23,7 @@ use crate::{Error, Result};
 /// Every algorithm, in the order in which documentation lists them.
 pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &LinearRegression,
+    &Ridge,
     &LogisticRegression,
     &DecisionTree,
     &GaussianNb,
@@ -31,14 +32,6 @@ pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &GaussianMixture,
     &Dbscan,
     &Pca,
-    &Ridge,
-    &LogisticRegression,
-    &DecisionTree,
-    &GaussianNb,
-    &KMeans,
-    &GaussianMixture,
-    &Pca,
-    &Svm,
 ];
 
 /// A learning algorithm.
