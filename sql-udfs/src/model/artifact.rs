@@ -30,9 +30,9 @@ type Reader = fn(&GraphView<'_>, &Signature) -> Result<Box<dyn Kernel>>;
 
 /// Every kind of kernel.
 static KERNELS: &[(&str, Reader)] = &[
-    (linear::KIND, |view, signature| Ok(Box::new(linear::read(view, signature)?))),
+    (linear::KIND, |view, signature| Ok(Box::new(linear::Scorer::new(linear::read(view, signature)?)))),
     (tree::KIND, |view, signature| Ok(Box::new(tree::read(view, signature)?))),
-    (trees::KIND, |view, signature| Ok(Box::new(trees::Scorer::new(trees::read(view, signature)?)))),
+    (trees::KIND, |view, signature| trees::scorer(view, signature)),
 ];
 
 /// Writes an artifact.

@@ -20,6 +20,7 @@ pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;
 pub(crate) mod outputs;
+mod ranges;
 pub mod reference;
 pub mod signature;
 
