@@ -31,7 +31,7 @@ type Reader = fn(&GraphView<'_>, &Signature) -> Result<Box<dyn Kernel>>;
 
 /// Every kind of kernel.
 static KERNELS: &[(&str, Reader)] = &[
-    (linear::KIND, |view, signature| Ok(Box::new(linear::read(view, signature)?))),
+    (linear::KIND, |view, signature| Ok(Box::new(linear::Scorer::new(linear::read(view, signature)?)))),
     (tree::KIND, |view, signature| Ok(Box::new(tree::read(view, signature)?))),
     (gaussian_nb::KIND, |view, signature| Ok(Box::new(gaussian_nb::read(view, signature)?))),
     (kmeans::KIND, |view, signature| Ok(Box::new(kmeans::read(view, signature)?))),
@@ -40,6 +40,7 @@ static KERNELS: &[(&str, Reader)] = &[
     (svm::KIND, |view, signature| Ok(Box::new(svm::read(view, signature)?))),
     (trees::KIND, |view, signature| Ok(Box::new(trees::Scorer::new(trees::read(view, signature)?)))),
     (dbscan::KIND, |view, signature| Ok(Box::new(dbscan::read(view, signature)?))),
+    (trees::KIND, |view, signature| trees::scorer(view, signature)),
 ];
 
 /// Writes an artifact.

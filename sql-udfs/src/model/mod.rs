@@ -33,6 +33,7 @@ pub mod onnx;
 pub(crate) mod outputs;
 pub mod partition;
 pub(crate) mod pca;
+mod ranges;
 pub mod reference;
 pub mod signature;
 pub(crate) mod svm;
