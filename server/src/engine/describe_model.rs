@@ -37,8 +37,10 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
     if let Some(target) = &signature.target {
         rows.push(("target".into(), target.name.clone(), target.value_type.sql_name().into()));
     }
+    let groups = found.run_id.as_deref().map(|run_id| group_columns(&index, run_id)).unwrap_or_default();
     for feature in &signature.features {
-        rows.push(("feature".into(), feature.name.clone(), feature.value_type.sql_name().into()));
+        let kind = if groups.contains(&feature.name) { "partition" } else { "feature" };
+        rows.push((kind.into(), feature.name.clone(), feature.value_type.sql_name().into()));
     }
     for (place, class) in signature.classes.iter().enumerate() {
         rows.push(("class".into(), place.to_string(), class_text(class)));
@@ -55,6 +57,12 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
         ("name", texts(rows.iter().map(|(_, name, _)| Some(name)))),
         ("value", texts(rows.iter().map(|(_, _, value)| Some(value)))),
     ])
+}
+
+/// The group columns of a partitioned model, as its run says them.
+fn group_columns(index: &crate::registry::Index, run_id: &str) -> Vec<String> {
+    let said = index.params(run_id).find(|param| param.key == "partition_by");
+    said.and_then(|param| serde_json::from_str(&param.value).ok()).unwrap_or_default()
 }
 
 fn class_text(class: &ClassLabel) -> String {

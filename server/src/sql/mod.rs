@@ -22,6 +22,7 @@ pub mod digits;
 pub mod doubles;
 pub mod kill;
 pub mod model;
+mod partition;
 pub mod name_apart;
 pub mod overflow;
 pub mod placeholder;
