@@ -9,8 +9,8 @@ use sqlparser::ast::{Query, Value as SqlValue};
 use sqlparser::tokenizer::Token;
 
 use super::dialect::Cursor;
-use super::{partition, refuse};
 use super::statement::Statement;
+use super::{partition, refuse};
 use crate::{Error, Result};
 
 /// The statement's form, for hints.

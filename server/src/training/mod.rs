@@ -113,12 +113,10 @@ pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
     let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline, progress, threads));
     let learned = learn(request, schema, batches, Arc::clone(&watch)).await;
     let stored = match learned {
-        Ok(trained) => {
-            match keep(registry, &trained).await {
-                Ok(sha256) => record::finish(registry, &run, &trained, &sha256).await.map(|v| (v, trained, sha256)),
-                Err(error) => Err(error),
-            }
-        }
+        Ok(trained) => match keep(registry, &trained).await {
+            Ok(sha256) => record::finish(registry, &run, &trained, &sha256).await.map(|v| (v, trained, sha256)),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     match stored {

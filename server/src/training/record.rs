@@ -230,7 +230,8 @@ fn version_row(begun: &Begun, trained: &Trained, sha256: &str) -> Result<ModelVe
         target: trained.signature.target.as_ref().map(|target| target.name.clone()),
         signature,
         artifact_sha256: sha256.into(),
-        artifact_bytes: (trained.artifact.len() + trained.parts.iter().map(|part| part.bytes.len()).sum::<usize>()) as u64,
+        artifact_bytes: (trained.artifact.len() + trained.parts.iter().map(|part| part.bytes.len()).sum::<usize>())
+            as u64,
         rows: trained.rows_train,
         metrics: metrics_json(&trained.metrics, |name| !held_out || !name.starts_with("train_")),
         created_at: now(),

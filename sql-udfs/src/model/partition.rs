@@ -17,7 +17,7 @@ pub(crate) mod members;
 pub(crate) mod slots;
 
 pub use evaluator::{PartitionedModel, Parts};
-pub use keys::{GroupKey, KeyValue};
+pub use keys::{GroupKey, KeySet, KeyValue};
 
 use arrow::record_batch::RecordBatch;
 

@@ -273,6 +273,29 @@ impl GroupsFile {
         Ok(groups)
     }
 
+    /// A block's groups, without their models.
+    pub fn rows(&self, block: usize) -> Result<Vec<GroupRow>> {
+        let width = self.columns.len();
+        let mut rows = Vec::new();
+        for batch in self.read(vec![block], |name| name.starts_with("key.") || DETAILS.contains(&name))? {
+            let details = &batch.columns()[width..];
+            let reasons = details[1].as_string::<i32>();
+            let count = |column: usize, row| details[column].as_primitive::<Int64Type>().value(row) as u64;
+            for row in 0..batch.num_rows() {
+                let key = self.columns.iter().zip(batch.columns()).map(|(column, array)| key_value(column, array, row));
+                rows.push(GroupRow {
+                    key: key.collect(),
+                    reason: (!reasons.is_null(row)).then(|| reasons.value(row).to_owned()),
+                    rows: count(2, row),
+                    rows_held_out: count(3, row),
+                    metrics: details[4].as_string::<i32>().value(row).to_owned(),
+                    model: None,
+                });
+            }
+        }
+        Ok(rows)
+    }
+
     /// Keys as JSON, status, reason, rows, held-out rows and metrics of every group.
     pub fn details(&self) -> Result<RecordBatch> {
         let blocks = (0..self.blocks().len()).collect();
