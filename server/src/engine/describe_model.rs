@@ -113,6 +113,8 @@ fn categories_text(categories: &Categories) -> String {
         others => format!("; {others} rarer ones count as unknown"),
     };
     format!("{count} {form}: {}{others}", listed.join(", "))
+}
+
 /// The group columns of a partitioned model, as its run says them.
 fn group_columns(index: &crate::registry::Index, run_id: &str) -> Vec<String> {
     let said = index.params(run_id).find(|param| param.key == "partition_by");

@@ -76,16 +76,6 @@ pub(super) async fn bind(inner: &Inner, ctx: &StatementContext, reference: &str)
     Ok(Arc::new(BoundModel { name, version, sha256, evaluator }))
 }
 
-/// The table that a model is read as.
-pub(super) async fn contents(scope: &Scope, call: &ContentsCall) -> Result<Arc<dyn TableProvider>> {
-    let model = bind(&scope.inner, &scope.ctx, &call.reference).await?;
-    let (rows, what) = match call.contents {
-        Contents::Coefficients => (model.evaluator.coefficients()?, "coefficients"),
-        Contents::Trees => (model.evaluator.trees()?, "trees"),
-    };
-    let shown = format!("{}/{}", model.name, model.version);
-    let rows = rows.ok_or_else(|| Error::unsupported(format!("model `{shown}` has no {what}")))?;
-    Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
 /// The parts of a partitioned model's artifact by their hashes; none of any other model's.
 pub(super) async fn parts(inner: &Inner, artifact: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut parts = Vec::new();
@@ -96,6 +86,18 @@ pub(super) async fn parts(inner: &Inner, artifact: &[u8]) -> Result<Vec<(String,
         }
     }
     Ok(parts)
+}
+
+/// The table that a model is read as.
+pub(super) async fn contents(scope: &Scope, call: &ContentsCall) -> Result<Arc<dyn TableProvider>> {
+    let model = bind(&scope.inner, &scope.ctx, &call.reference).await?;
+    let (rows, what) = match call.contents {
+        Contents::Coefficients => (model.evaluator.coefficients()?, "coefficients"),
+        Contents::Trees => (model.evaluator.trees()?, "trees"),
+    };
+    let shown = format!("{}/{}", model.name, model.version);
+    let rows = rows.ok_or_else(|| Error::unsupported(format!("model `{shown}` has no {what}")))?;
+    Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
 }
 
 async fn load(inner: &Inner, sha256: &str) -> Result<Arc<dyn Evaluator>> {

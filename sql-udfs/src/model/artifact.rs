@@ -38,9 +38,8 @@ static KERNELS: &[(&str, Reader)] = &[
     (pca::KIND, |view, signature| Ok(Box::new(pca::read(view, signature)?))),
     (gaussian_mixture::KIND, |view, signature| Ok(Box::new(gaussian_mixture::read(view, signature)?))),
     (svm::KIND, |view, signature| Ok(Box::new(svm::read(view, signature)?))),
-    (trees::KIND, |view, signature| Ok(Box::new(trees::Scorer::new(trees::read(view, signature)?)))),
-    (dbscan::KIND, |view, signature| Ok(Box::new(dbscan::read(view, signature)?))),
     (trees::KIND, |view, signature| trees::scorer(view, signature)),
+    (dbscan::KIND, |view, signature| Ok(Box::new(dbscan::read(view, signature)?))),
 ];
 
 /// Writes an artifact.

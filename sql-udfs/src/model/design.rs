@@ -166,11 +166,12 @@ impl DesignColumns<'_> {
         block
     }
 
-    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours.
+    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours;
+    /// those of features that are not used are missing.
     pub fn gather(&self, rows: &[u32], out: &mut [Vec<f64>]) {
         let mut next = out.iter_mut();
         for (reader, values) in self.design.features.iter().zip(&self.values) {
-            let at = |row: &u32| values[*row as usize];
+            let at = |row: &u32| values.as_ref().map_or(f64::NAN, |values| values[*row as usize]);
             let indicators = match reader {
                 Reader::Texts { form: CategoryForm::Indicators, codes } => codes.len(),
                 _ => {
@@ -188,12 +189,6 @@ impl DesignColumns<'_> {
         }
     }
 
-    /// Fails where a value is missing, for models that were trained with `missing = 'error'`.
-    pub fn refuse_missing(&self, features: &[Feature]) -> Result<()> {
-        let missing = |(_, values): &(&Feature, &Cow<'_, [f64]>)| values.iter().any(|value| value.is_nan());
-        match features.iter().zip(&self.values).find(missing) {
-            None => Ok(()),
-            Some((feature, _)) => Err(missing_value(&feature.name)),
     /// Fails where a value is missing in one of the `refused` features, for models that were trained with
     /// `missing = 'error'`.
     pub fn refuse_missing(&self, features: &[Feature], refused: &[bool]) -> Result<()> {

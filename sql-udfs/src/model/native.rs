@@ -84,16 +84,14 @@ impl Evaluator for NativeEvaluator {
         self.kernel.has_probabilities()
     }
 
-    fn describe(&self) -> String {
-        format!("native {}", self.kernel.kind())
-    }
-
     fn coefficients(&self) -> Result<Option<RecordBatch>> {
         self.kernel.sums().map(|sums| contents::coefficients(&self.signature, sums)).transpose()
     }
 
     fn trees(&self) -> Result<Option<RecordBatch>> {
         self.kernel.trees().map(|trees| contents::nodes(&self.signature, &trees)).transpose()
+    }
+
     fn describe(&self) -> String {
         self.kernel.describe()
     }

@@ -14,8 +14,6 @@ use crate::model::signature::{Signature, Task};
 
 /// By what log-odds are multiplied to become the scores of two classes.
 const HALVES: [f64; 2] = [-0.5, 0.5];
-/// Log-odds beyond which a probability is 0 in a double, by far. Softmax makes NaN of infinite scores.
-const LOG_ODDS_MAX: f64 = 1e4;
 
 /// The operator that tells a logarithmic link from none.
 const EXP: &str = "Exp";
@@ -53,9 +51,6 @@ pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuil
         Link::Logistic => {
             // Softmax of minus and plus half the log-odds: unlike `1 - Sigmoid`, it keeps the digits of small probabilities.
             let log_odds = add(graph, "limn.log_odds");
-            let least = graph.constant(Tensor::of_doubles(&[], &[-LOG_ODDS_MAX]), "limn.least");
-            let greatest = graph.constant(Tensor::of_doubles(&[], &[LOG_ODDS_MAX]), "limn.greatest");
-            let log_odds = graph.node("Clip", &[&log_odds, &least, &greatest], vec![], "limn.finite_log_odds");
             // Infinities have no difference, and so no softmax; the greatest numbers give the same probabilities.
             let least = graph.constant(Tensor::of_doubles(&[], &[f64::MIN]), "limn.least");
             let greatest = graph.constant(Tensor::of_doubles(&[], &[f64::MAX]), "limn.greatest");
