@@ -17,8 +17,14 @@ pub const CLASSES_MAX: usize = 1_000;
 /// Texts of one feature that a model tells apart, the most frequent ones; a tree has a bin for each.
 pub const CATEGORIES_MAX: usize = 254;
 
+/// Clusters of one model: a prediction has a number for each.
+pub const CLUSTERS_MAX: usize = 2_000;
+
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
+
+/// Rows of one piece of work where rows are read and measured in parallel: 16 blocks.
+pub const ROWS_PER_PIECE: usize = 16 * ROWS_PER_BLOCK;
 
 /// Unknowns (classes × (features + 1)) up to which logistic regression solves Newton steps; above, L-BFGS.
 pub const NEWTON_UNKNOWNS_MAX: usize = 512;

@@ -34,7 +34,9 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
     property("created_at", found.created_at.to_rfc3339());
     property("artifact_sha256", found.artifact_sha256.clone());
     property("artifact_bytes", found.artifact_bytes.to_string());
-    rows.push(("target".into(), signature.target.name.clone(), signature.target.value_type.sql_name().into()));
+    if let Some(target) = &signature.target {
+        rows.push(("target".into(), target.name.clone(), target.value_type.sql_name().into()));
+    }
     for feature in &signature.features {
         rows.push(("feature".into(), feature.name.clone(), feature.value_type.sql_name().into()));
     }

@@ -16,6 +16,7 @@ use limn_sql_udfs::train::Request;
 use super::catalog::Scope;
 use super::live_tables;
 use super::plan::{self, Planned};
+use super::recorded::{self, SessionNote};
 use super::{Answer, columns, output, session_functions};
 use crate::lake::is_temporary;
 use crate::lake::types::{wire_batch, wire_schema};
@@ -98,9 +99,16 @@ fn repeatable(plan: &LogicalPlan) -> Result<()> {
 
 /// Runs `TRAIN MODEL`; the answer is its one row.
 pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
-    let ctx = scope.ctx.clone();
     let registry = scope.inner.registry.clone();
-    let planned = ctx.run(planned(scope, &statement)).await?;
+    let row = training::run(&registry, job(scope, &statement, sql, parameters).await?).await?;
+    let affected = row.num_rows() as u64;
+    Ok(output::finished(row.with_schema(result_schema())?, Some(affected)))
+}
+
+/// Plans the training query, and begins to run it.
+pub(super) async fn job(scope: Scope, statement: &Train, sql: &str, parameters: &[ScalarValue]) -> Result<Job> {
+    let ctx = scope.ctx.clone();
+    let planned = ctx.run(planned(scope, statement)).await?;
     let plan = planned.state.optimize(&plan::bound(&planned.state, planned.plan.clone(), parameters)?)?;
     let schema = wire_schema(&planned.names.restore(plan.schema().as_arrow()));
     let physical =
@@ -109,15 +117,17 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
     let cast = Arc::clone(&schema);
     let batches = rows.map(move |batch| wire_batch(&batch.map_err(Error::from)?, &cast)).boxed();
     let pool = &planned.environment.memory_pool;
-    let job = Job {
+    Ok(Job {
         model: statement.model.clone(),
         experiment: statement.experiment.clone(),
         alias: statement.alias.clone(),
-        request: request(&statement),
+        request: request(statement),
         statement: sql.to_string(),
         query_id: ctx.query_id.clone(),
         user_name: ctx.principal.0.clone(),
-        bound: parameters.iter().enumerate().map(|(n, value)| (format!("${}", n + 1), value.to_string())).collect(),
+        bound: recorded::shown(parameters),
+        parameters: recorded::to_text(parameters)?,
+        session: SessionNote::of(&planned.scope).to_text()?,
         reads: planned
             .scope
             .reads()
@@ -130,8 +140,6 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
         cancel: ctx.cancel.clone(),
         deadline: ctx.deadline,
         progress: ctx.progress.clone(),
-    };
-    let row = training::run(&registry, job).await?;
-    let affected = row.num_rows() as u64;
-    Ok(output::finished(row.with_schema(result_schema())?, Some(affected)))
+        threads: planned.state.config().target_partitions(),
+    })
 }

@@ -14,7 +14,7 @@ use super::onnx::Model;
 use super::onnx::builder::GraphBuilder;
 use super::onnx::view::{GraphView, malformed};
 use super::signature::{ClassLabel, Signature, Task, ValueType};
-use super::{linear, tree};
+use super::{gaussian_nb, kmeans, linear, trees};
 use crate::limits::{CATEGORIES_MAX, CLASSES_MAX, FEATURES_MAX};
 use crate::train::Value;
 use crate::{Error, Result};
@@ -31,7 +31,9 @@ type Reader = fn(&GraphView<'_>, &Signature) -> Result<Box<dyn Kernel>>;
 /// Every kind of kernel.
 static KERNELS: &[(&str, Reader)] = &[
     (linear::KIND, |view, signature| Ok(Box::new(linear::read(view, signature)?))),
-    (tree::KIND, |view, signature| Ok(Box::new(tree::read(view, signature)?))),
+    (trees::KIND, |view, signature| Ok(Box::new(trees::read(view, signature)?))),
+    (gaussian_nb::KIND, |view, signature| Ok(Box::new(gaussian_nb::read(view, signature)?))),
+    (kmeans::KIND, |view, signature| Ok(Box::new(kmeans::read(view, signature)?))),
 ];
 
 /// Writes an artifact.

@@ -91,7 +91,8 @@ impl Design {
 
     /// Room for the indicators of one block.
     pub fn scratch(&self) -> Vec<Vec<f64>> {
-        let indicators = self.features.iter().filter(|r| matches!(r, Reader::Texts { form: CategoryForm::Indicators, .. }));
+        let indicators =
+            self.features.iter().filter(|r| matches!(r, Reader::Texts { form: CategoryForm::Indicators, .. }));
         let count = indicators.map(Reader::width).sum();
         vec![Vec::with_capacity(SCORE_ROWS_PER_BLOCK); count]
     }

@@ -62,4 +62,3 @@ pub(crate) fn argmax(values: &[f64]) -> usize {
     }
     best
 }
-

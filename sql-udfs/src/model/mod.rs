@@ -13,8 +13,12 @@
 pub(crate) mod artifact;
 pub(crate) mod columns;
 pub(crate) mod design;
+pub(crate) mod distances;
 pub mod evaluator;
+pub(crate) mod filled;
+pub(crate) mod gaussian_nb;
 pub(crate) mod kernel;
+pub(crate) mod kmeans;
 pub(crate) mod linear;
 pub(crate) mod native;
 pub mod onnx;
@@ -22,8 +26,9 @@ pub(crate) mod outputs;
 pub mod reference;
 pub mod signature;
 
-pub(crate) mod tree;
 pub(crate) mod trees;
 
+#[cfg(test)]
+mod specimens;
 #[cfg(test)]
 mod tests;

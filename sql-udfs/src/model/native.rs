@@ -65,6 +65,14 @@ impl Evaluator for NativeEvaluator {
         &self.signature
     }
 
+    fn has_probabilities(&self) -> bool {
+        self.kernel.has_probabilities()
+    }
+
+    fn describe(&self) -> String {
+        format!("native {}", self.kernel.kind())
+    }
+
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let scores = self.scores(features, rows)?;
         let width = self.kernel.width();

@@ -1,4 +1,5 @@
-//! The outputs that every graph of ours declares: `prediction`, or `label` and `probabilities`.
+//! The outputs that every graph of ours declares: `prediction`; `label` and `probabilities`; `label` and `score`;
+//! `components`.
 //!
 //! It knows nothing of how scores come about.
 
@@ -9,10 +10,14 @@ use super::signature::{ClassLabel, Signature};
 
 /// Names a regressor's output, `[N, 1]`.
 pub(crate) const PREDICTION: &str = "prediction";
-/// Names a classifier's probabilities, `[N, classes]`.
+/// Names a classifier's or a clustering's probabilities, `[N, classes]`.
 pub(crate) const PROBABILITIES: &str = "probabilities";
-/// Names a classifier's chosen class, `[N]`.
-const LABEL: &str = "label";
+/// Names what is chosen, `[N]`: a classifier's class, a cluster's number, -1 for an anomaly.
+pub(crate) const LABEL: &str = "label";
+/// Names an anomaly detector's score, `[N, 1]`.
+pub(crate) const SCORE: &str = "score";
+/// Names what a reduction gives, `[N, components]`.
+pub(crate) const COMPONENTS: &str = "components";
 
 /// Declares a regressor's output.
 pub(crate) fn declare_prediction(graph: &mut GraphBuilder, prediction: &str) {
@@ -29,6 +34,34 @@ pub(crate) fn declare_classes(graph: &mut GraphBuilder, signature: &Signature, p
     let label = graph.node("Gather", &[&classes, &chosen], vec![Attribute::of_int("axis", 0)], LABEL);
     graph.output(&label, elem_type, None);
     graph.output(probabilities, data_type::DOUBLE, Some(signature.classes.len()));
+}
+
+/// Declares a clustering's outputs: the number of the chosen cluster, or -1 for none, and a number for each cluster.
+pub(crate) fn declare_clusters(graph: &mut GraphBuilder, label: &str, probabilities: &str, clusters: usize) {
+    graph.output(label, data_type::INT64, None);
+    graph.output(probabilities, data_type::DOUBLE, Some(clusters));
+}
+
+/// Makes 1 for the chosen cluster and 0 for the others of clusters' numbers `[N]`.
+pub(crate) fn indicate(graph: &mut GraphBuilder, label: &str, clusters: usize) -> String {
+    let numbers: Vec<i64> = (0..clusters as i64).collect();
+    let numbers = graph.constant(Tensor::of_int64s(&[1, clusters], &numbers), "limn.clusters");
+    let axis = graph.constant(Tensor::of_int64s(&[1], &[1]), "limn.label_axis");
+    let labels = graph.node("Unsqueeze", &[label, &axis], vec![], "limn.labels");
+    let chosen = graph.node("Equal", &[&labels, &numbers], vec![], "limn.chosen");
+    let to_double = vec![Attribute::of_int("to", i64::from(data_type::DOUBLE))];
+    graph.node("Cast", &[&chosen], to_double, PROBABILITIES)
+}
+
+/// Declares an anomaly detector's outputs: -1 or 1, a whole number, and the score.
+pub(crate) fn declare_anomaly(graph: &mut GraphBuilder, label: &str, score: &str) {
+    graph.output(label, data_type::INT64, None);
+    graph.output(score, data_type::DOUBLE, Some(1));
+}
+
+/// Declares a reduction's output.
+pub(crate) fn declare_components(graph: &mut GraphBuilder, components: &str, width: usize) {
+    graph.output(components, data_type::DOUBLE, Some(width));
 }
 
 fn classes_tensor(classes: &[ClassLabel]) -> Tensor {

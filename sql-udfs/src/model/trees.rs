@@ -3,6 +3,10 @@
 //! A tree compares one design column at a time down to a leaf; the numbers of the leaves are added up over trees, and a
 //! last step makes a prediction of the sums. It knows nothing of how trees grow.
 
+mod graph;
+
+pub(crate) use graph::read;
+
 use super::kernel::Kernel;
 use super::linear::{logistic_pair, softmax};
 use super::onnx::builder::GraphBuilder;
@@ -24,7 +28,7 @@ pub(crate) enum Child {
 pub(crate) enum Test {
     /// Whether the value is at most this one, which is not NaN and may be infinite.
     AtMost(f64),
-    /// Whether the value is one of these codes of texts, ascending and below [`CATEGORIES_MAX`].
+    /// Whether the value is one of these codes of texts: at least one, ascending, below [`CATEGORIES_MAX`].
     AnyOf(Vec<u8>),
 }
 
@@ -109,6 +113,14 @@ impl Trees {
         if sums == 0 || (width != 1 && width != sums) || self.trees.is_empty() {
             return malformed(format!("expected trees with leaves of 1 or {sums} numbers, found {width}"));
         }
+        let one_sum = match self.finish {
+            Finish::Sum | Finish::Mean | Finish::Softmax => true,
+            Finish::Logistic | Finish::Exp => sums == 1,
+            Finish::Isolation { expected, threshold } => sums == 1 && expected > 0.0 && !threshold.is_nan(),
+        };
+        if !one_sum {
+            return malformed(format!("expected one sum for this kind of trees, found {sums}"));
+        }
         for tree in &self.trees {
             let leaves = tree.leaves.len() / width;
             if leaves == 0 || leaves > TREE_NODES_MAX || leaves * width != tree.leaves.len() {
@@ -122,7 +134,10 @@ impl Trees {
             for (number, split) in tree.splits.iter().enumerate() {
                 let fits = match &split.test {
                     Test::AtMost(threshold) => !threshold.is_nan(),
-                    Test::AnyOf(codes) => codes.is_sorted() && codes.iter().all(|c| usize::from(*c) < CATEGORIES_MAX),
+                    Test::AnyOf(codes) => {
+                        let known = codes.last().is_some_and(|last| usize::from(*last) < CATEGORIES_MAX);
+                        known && codes.is_sorted_by(|a, b| a < b)
+                    }
                 };
                 if !fits || split.feature >= columns || depth[number] >= TREE_DEPTH_MAX {
                     return malformed(format!("a tree's node {number} leads nowhere"));
@@ -222,5 +237,10 @@ impl Kernel for Trees {
         }
     }
 
-    fn write(&self, _signature: &Signature, _graph: &mut GraphBuilder) {}
+    fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {
+        graph::write(self, signature, graph);
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,14 @@
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
 use super::decision_tree::DecisionTree;
+use super::gaussian_nb::GaussianNb;
+use super::gradient_boosting::GradientBoosting;
+use super::isolation_forest::IsolationForest;
+use super::kmeans::KMeans;
 use super::linear_regression::LinearRegression;
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
+use super::random_forest::{ExtraTrees, RandomForest};
 use super::rows::Rows;
 use super::workers::Workers;
 use super::{Metric, Watch};
@@ -15,7 +20,17 @@ use crate::model::signature::{CategoryForm, Task, ValueType};
 use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
-pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &LogisticRegression, &DecisionTree];
+pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
+    &LinearRegression,
+    &LogisticRegression,
+    &DecisionTree,
+    &RandomForest,
+    &ExtraTrees,
+    &GradientBoosting,
+    &GaussianNb,
+    &KMeans,
+    &IsolationForest,
+];
 
 /// A learning algorithm.
 pub(crate) trait Algorithm: Sync {

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - `plan`: a request against a schema, checked; [`parameter`]: what parameters may be
-//! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `target`, `weights`, `categories`
+//! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `places`, `target`, `weights`, `categories`
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
@@ -16,16 +16,21 @@ mod canonical;
 mod categories;
 mod decision_tree;
 mod dense;
+mod eigen;
 mod forest;
+mod gaussian_nb;
 mod gradient_boosting;
 mod isolation_forest;
+mod kmeans;
 mod linear_regression;
 mod logistic;
 mod logistic_regression;
 mod metrics;
 mod out_of_bag;
 pub mod parameter;
+mod places;
 mod plan;
+mod points;
 mod random;
 mod random_forest;
 pub(crate) mod rows;
@@ -39,7 +44,6 @@ mod testing;
 mod tests;
 mod tree;
 mod tree_parameters;
-pub(crate) mod trees;
 mod weights;
 mod workers;
 
@@ -197,8 +201,9 @@ pub fn check(request: &Request, schema: &Schema) -> Result<()> {
 pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Trained> {
     let plan = Plan::new(request, schema)?;
     check_batches(schema, &batches)?;
-    let Matrices { train, held_out, classes, features, columns, dropped } = rows::read(&plan, request, batches, watch)?;
     let workers = Workers::new(watch.threads())?;
+    let Matrices { train, held_out, classes, features, columns, dropped } =
+        rows::read(&plan, request, batches, &workers, watch)?;
     let context = Context {
         workers: &workers,
         parameters: &plan.parameters,

@@ -187,15 +187,11 @@ impl Specification {
             (Kind::Integer(from, to), Value::Integer(v)) => (from..=to).contains(v).then(|| value.clone()),
             (Kind::DoubleFrom(from), _) => number(value).filter(|v| *v >= from).map(Value::Double),
             (Kind::DoubleAbove(above), _) => number(value).filter(|v| *v > above).map(Value::Double),
-            (Kind::DoubleBetween(from, to), _) => {
-                number(value).filter(|v| (from..=to).contains(v)).map(Value::Double)
-            }
+            (Kind::DoubleBetween(from, to), _) => number(value).filter(|v| (from..=to).contains(v)).map(Value::Double),
             (Kind::DoubleInside(above, below), _) => {
                 number(value).filter(|v| *v > above && *v < below).map(Value::Double)
             }
-            (Kind::DoubleAboveTo(above, to), _) => {
-                number(value).filter(|v| *v > above && *v <= to).map(Value::Double)
-            }
+            (Kind::DoubleAboveTo(above, to), _) => number(value).filter(|v| *v > above && *v <= to).map(Value::Double),
             (Kind::Choice(texts) | Kind::AboveOrChoice(_, texts) | Kind::CountShareOrChoice(texts), Value::Text(v)) => {
                 texts.iter().find(|text| text.eq_ignore_ascii_case(v)).map(|text| Value::Text((*text).to_owned()))
             }
@@ -218,6 +214,11 @@ impl Specification {
                 self.expected()
             ))
         })
+    }
+
+    /// The value where a statement leaves it out.
+    pub fn default_value(&self) -> Value {
+        self.default.value()
     }
 
     /// What the parameter may be, in words.

@@ -45,8 +45,9 @@ impl Plan {
             }
             (_, _, named) => {
                 let purpose = named.map(|algorithm| format!(" for {}", algorithm.name())).unwrap_or_default();
-                return Err(Error::input(format!("expected a target{purpose}, found none"))
-                    .with_hint("add `TARGET column`"));
+                return Err(
+                    Error::input(format!("expected a target{purpose}, found none")).with_hint("add `TARGET column`")
+                );
             }
         };
         let of_target = |target: &Column| algorithm::by_target(target.feature.value_type);

@@ -47,10 +47,9 @@ pub(crate) fn fit_on(
     algorithm.fit(rows, &Context { parameters, classes, seed: 0, columns: &columns, workers, watch: &Patient })
 }
 
-/// Calls something with the context of a fit without parameters, on one thread.
+/// What needs a context and no parameters.
 pub(crate) fn with_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
+    let parameters = Parameters::resolve("", &[], &[]).unwrap();
     let workers = Workers::new(1).unwrap();
-    let parameters = Parameters::resolve("none", &[], &[]).unwrap();
-    let watch = &Patient;
-    work(&Context { parameters: &parameters, classes: 0, seed: 0, columns: &[], workers: &workers, watch })
+    work(&Context { parameters: &parameters, classes: 0, seed: 0, columns: &[], workers: &workers, watch: &Patient })
 }

@@ -3,6 +3,7 @@
 mod determinism;
 mod errors;
 mod results;
+mod trees;
 
 use std::sync::Arc;
 

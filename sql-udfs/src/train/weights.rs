@@ -1,6 +1,7 @@
 //! What each training row weighs: its own weight, times its class's.
 
 use super::parameter::CLASS_WEIGHT;
+use super::places::Places;
 use super::plan::Plan;
 use super::rows::Source;
 use super::target::{Target, display};
@@ -11,15 +12,15 @@ use crate::{Error, Result};
 pub(super) fn read(
     plan: &Plan,
     source: &mut Source<'_>,
-    parts: &[&[u32]; 2],
+    places: &Places,
     target: &Target,
     classes: &[ClassLabel],
 ) -> Result<Option<Vec<f64>>> {
     let mut weights = match &plan.weight {
         None => None,
         Some(column) => {
-            let values = source.numbers(column)?;
-            let weights: Vec<f64> = parts[0].iter().map(|row| values[*row as usize]).collect();
+            let arrays = source.take(column);
+            let [weights, _] = source.placed(arrays, places)?;
             check(&column.feature.name, &weights)?;
             Some(weights)
         }

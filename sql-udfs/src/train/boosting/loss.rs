@@ -117,7 +117,9 @@ impl Loss {
         };
         match least {
             true => Ok(()),
-            false => Err(Error::input(format!("the target has values that the loss is not defined for: expected numbers {expected}"))),
+            false => Err(Error::input(format!(
+                "the target has values that the loss is not defined for: expected numbers {expected}"
+            ))),
         }
     }
 

@@ -34,7 +34,8 @@ mod tests {
 
     #[test]
     fn quantiles_by_hand() {
-        let of = |values: &[f64], share| quantile(&mut values.iter().map(|v| (*v, 1.0)).collect::<Vec<_>>(), false, share);
+        let of =
+            |values: &[f64], share| quantile(&mut values.iter().map(|v| (*v, 1.0)).collect::<Vec<_>>(), false, share);
         assert_eq!(of(&[3.0, 1.0, 2.0], 0.5), 2.0);
         assert_eq!(of(&[3.0, 1.0, 2.0, 10.0], 0.5), 2.5);
         // Between the places 0.9 · 4 = 3.6: 3 + 0.6.

@@ -10,12 +10,12 @@ use crate::train::algorithm::{Context, Fitted};
 use crate::train::random::{Purpose, Random, uniform};
 use crate::train::rows::{READ_SHARE, Rows};
 use crate::train::target::Target;
-use crate::train::trees::bins::{self, Column};
-use crate::train::trees::boosted::{self, Data, Grown, Leaf, Rules, Spare};
-use crate::train::trees::cells::{Cell, Narrow, Units, Wide, pack};
-use crate::train::trees::cut::{Criterion, Search};
-use crate::train::trees::draft::{Draft, check_size};
-use crate::train::trees::histogram::Words;
+use crate::train::tree::bins::{self, Column};
+use crate::train::tree::boosted::{self, Data, Grown, Leaf, Rules, Spare};
+use crate::train::tree::cells::{Cell, Narrow, Units, Wide, pack};
+use crate::train::tree::cut::{Criterion, Search};
+use crate::train::tree::draft::{Draft, check_size};
+use crate::train::tree::histogram::Words;
 use crate::train::{FITTED_SHARE, Metric};
 use crate::{Error, Result};
 
@@ -185,9 +185,8 @@ impl Run<'_> {
         let mut stopping = Stopping::new(pass.losses[1] / validated);
         for iteration in 1..=self.settings.iterations {
             self.context.check_cancelled()?;
-            let random = |class: usize| {
-                Random::new(self.context.seed, Purpose::Cuts, (iteration * base.len() + class) as u64)
-            };
+            let random =
+                |class: usize| Random::new(self.context.seed, Purpose::Cuts, (iteration * base.len() + class) as u64);
             let rows = self.sample(iteration as u64);
             let mut values = Vec::new();
             for class in 0..base.len() {
@@ -203,8 +202,11 @@ impl Run<'_> {
             pass = self.measure(&mut scores, &mut norms, &values);
             let losses = [pass.losses[0] / learned, pass.losses[1] / validated];
             if losses.iter().any(|loss| loss.is_infinite()) || losses[0].is_nan() {
-                return Err(Error::input(format!("the boosting diverged in iteration {iteration}: its loss is {}", losses[0]))
-                    .with_hint("lower the learning_rate, or scale the target"));
+                return Err(Error::input(format!(
+                    "the boosting diverged in iteration {iteration}: its loss is {}",
+                    losses[0]
+                ))
+                .with_hint("lower the learning_rate, or scale the target"));
             }
             self.record(iteration, losses);
             let share = iteration as f64 / self.settings.iterations as f64;
@@ -234,7 +236,9 @@ impl Run<'_> {
 
     fn record(&mut self, iteration: usize, losses: [f64; 2]) {
         let names = ["train_loss", "validation_loss"];
-        for (name, value) in names.into_iter().zip(losses.map(|loss| loss * self.loss_scale)).filter(|(_, loss)| loss.is_finite()) {
+        for (name, value) in
+            names.into_iter().zip(losses.map(|loss| loss * self.loss_scale)).filter(|(_, loss)| loss.is_finite())
+        {
             self.metrics.push(Metric { name: name.to_owned(), value, step: iteration as i64 });
         }
     }

@@ -129,13 +129,15 @@ impl State<'_> {
             .chunks_mut(ROWS_PER_BLOCK)
             .zip(firsts)
             .enumerate()
-            .map(|(block, (scores, first))| {
-                (block * ROWS_PER_BLOCK, scores, first, seconds.next().unwrap_or_default())
-            })
+            .map(|(block, (scores, first))| (block * ROWS_PER_BLOCK, scores, first, seconds.next().unwrap_or_default()))
             .collect();
         let parts = context.workers.map_each(blocks, |(start, scores, first, second)| {
             add(scores, &leaves[start..], values);
-            if flat { self.block::<true>(start, scores, first, second) } else { self.block::<false>(start, scores, first, second) }
+            if flat {
+                self.block::<true>(start, scores, first, second)
+            } else {
+                self.block::<false>(start, scores, first, second)
+            }
         });
         parts.into_iter().fold(Pass::default(), Pass::and)
     }

@@ -175,13 +175,7 @@ impl Classes<'_> {
         best
     }
 
-    fn of_texts(
-        &self,
-        feature: usize,
-        mut order: Vec<u8>,
-        chance: Option<f64>,
-        scratch: &mut Scratch,
-    ) -> Option<Cut> {
+    fn of_texts(&self, feature: usize, mut order: Vec<u8>, chance: Option<f64>, scratch: &mut Scratch) -> Option<Cut> {
         let whole = self.purity(&scratch.total);
         let mut classes: Vec<usize> = (0..self.count).collect();
         classes.sort_by(|a, b| scratch.total[*b].total_cmp(&scratch.total[*a]).then(a.cmp(b)));

@@ -216,8 +216,7 @@ impl<C: Cell> Growth<'_, C> {
                 None => self.spare.0.push(parent),
                 Some(histogram) => {
                     let [first, second] = pair;
-                    let (small, large) =
-                        if second.len() < first.len() { (second, first) } else { (first, second) };
+                    let (small, large) = if second.len() < first.len() { (second, first) } else { (first, second) };
                     differences.push((&mut large.histogram, parent, &*small.histogram.insert(histogram)));
                 }
             }
