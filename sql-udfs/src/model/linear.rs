@@ -7,6 +7,7 @@ mod graph;
 
 pub(crate) use graph::read;
 
+use super::contents::Sums;
 use super::kernel::Kernel;
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
@@ -23,6 +24,8 @@ pub(crate) enum Link {
     Logistic,
     /// One sum for each class, made into probabilities by softmax.
     Softmax,
+    /// One sum is the logarithm of the prediction.
+    Exp,
 }
 
 /// A fitted linear model.
@@ -46,13 +49,17 @@ impl Kernel for Linear {
     fn width(&self) -> usize {
         match self.link {
             Link::Logistic => 2,
-            Link::Identity | Link::Softmax => self.intercepts.len(),
+            Link::Identity | Link::Softmax | Link::Exp => self.intercepts.len(),
         }
     }
 
     fn score_block(&self, columns: &[&[f64]], out: &mut [f64]) {
         match self.link {
             Link::Identity => self.sum(0, columns, out),
+            Link::Exp => {
+                self.sum(0, columns, out);
+                out.iter_mut().for_each(|sum| *sum = libm::exp(*sum));
+            }
             Link::Logistic => {
                 let mut sums = vec![0.0; out.len() / 2];
                 self.sum(0, columns, &mut sums);
@@ -72,6 +79,10 @@ impl Kernel for Linear {
                 out.chunks_exact_mut(width).for_each(softmax);
             }
         }
+    }
+
+    fn sums(&self) -> Option<Sums<'_>> {
+        Some(Sums { weights: &self.weights, constants: &self.intercepts })
     }
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {

@@ -10,10 +10,12 @@
 //!   `dbscan` and `pca` are some, each with its ONNX form beside it
 //! - `filled`: what kernels that measure distances do to inputs first; `distances`: the distances; `near`: a k-d tree
 //! - `native`: Arrow around a kernel; `columns` and `design`: Arrow values as the numbers that kernels take
+//! - `contents`: weights and nodes as rows
 //! - `outputs`: the outputs that all graphs share
 
 pub(crate) mod artifact;
 pub(crate) mod columns;
+pub(crate) mod contents;
 pub(crate) mod dbscan;
 pub(crate) mod design;
 pub(crate) mod distances;
@@ -23,11 +25,13 @@ pub(crate) mod gaussian_mixture;
 pub(crate) mod gaussian_nb;
 pub(crate) mod kernel;
 pub(crate) mod kmeans;
+pub(crate) mod lanes;
 pub(crate) mod linear;
 pub(crate) mod native;
 pub(crate) mod near;
 pub mod onnx;
 pub(crate) mod outputs;
+pub mod partition;
 pub(crate) mod pca;
 pub mod reference;
 pub mod signature;
@@ -36,5 +40,7 @@ pub(crate) mod svm;
 pub(crate) mod tree;
 pub(crate) mod trees;
 
+#[cfg(test)]
+mod specimens;
 #[cfg(test)]
 mod tests;

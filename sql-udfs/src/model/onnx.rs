@@ -4,6 +4,7 @@
 //! nor read are left out and skipped when decoding. It knows nothing of what operators compute.
 
 pub(crate) mod builder;
+pub(crate) mod hex;
 pub(crate) mod tensor;
 pub(crate) mod view;
 

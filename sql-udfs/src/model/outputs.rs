@@ -1,4 +1,5 @@
-//! The outputs that every graph of ours declares: `prediction`, or `label` and `probabilities`, or `components`.
+//! The outputs that every graph of ours declares: `prediction`; `label` and `probabilities`; `label` and `score`;
+//! `components`.
 //!
 //! It knows nothing of how scores come about.
 
@@ -9,11 +10,13 @@ use super::signature::{ClassLabel, Signature};
 
 /// Names a regressor's output, `[N, 1]`.
 pub(crate) const PREDICTION: &str = "prediction";
-/// Names a classifier's probabilities, `[N, classes]`.
+/// Names a classifier's or a clustering's probabilities, `[N, classes]`.
 pub(crate) const PROBABILITIES: &str = "probabilities";
-/// Names a classifier's chosen class or a clustering's chosen cluster, `[N]`.
+/// Names what is chosen, `[N]`: a classifier's class, a cluster's number, -1 for an anomaly.
 pub(crate) const LABEL: &str = "label";
-/// Names a reduction's numbers, `[N, components]`.
+/// Names an anomaly detector's score, `[N, 1]`.
+pub(crate) const SCORE: &str = "score";
+/// Names what a reduction gives, `[N, components]`.
 pub(crate) const COMPONENTS: &str = "components";
 
 /// Declares a regressor's output.
@@ -48,6 +51,12 @@ pub(crate) fn indicate(graph: &mut GraphBuilder, label: &str, clusters: usize) -
     let chosen = graph.node("Equal", &[&labels, &numbers], vec![], "limn.chosen");
     let to_double = vec![Attribute::of_int("to", i64::from(data_type::DOUBLE))];
     graph.node("Cast", &[&chosen], to_double, PROBABILITIES)
+}
+
+/// Declares an anomaly detector's outputs: -1 or 1, a whole number, and the score.
+pub(crate) fn declare_anomaly(graph: &mut GraphBuilder, label: &str, score: &str) {
+    graph.output(label, data_type::INT64, None);
+    graph.output(score, data_type::DOUBLE, Some(1));
 }
 
 /// Declares a reduction's output.

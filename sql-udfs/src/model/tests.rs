@@ -59,6 +59,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
     let lone: Box<dyn Kernel> = Box::new(Tree::new(vec![], vec![4.5], 1, 2).unwrap());
     let cases = vec![
         (signature(vec![]), linear(Link::Identity, 1)),
+        (signature(vec![]), linear(Link::Exp, 1)),
         (signature(flags.clone()), linear(Link::Logistic, 1)),
         (signature(text.clone()), linear(Link::Softmax, 3)),
         (signature(vec![]), tree(1)),
@@ -122,10 +123,7 @@ fn operators_and_models_of_others_are_unsupported_by_name() {
     };
     let error = change(&|model| model.graph.as_mut().unwrap().nodes[3].op_type = "Conv".to_owned());
     assert_eq!(error.class(), ErrorClass::Unsupported);
-    assert_eq!(
-        error.to_string(),
-        "the operator `Conv` is not supported in this place of a graph: expected `MatMul`"
-    );
+    assert_eq!(error.to_string(), "the operator `Conv` is not supported in this place of a graph: expected `MatMul`");
     let error = change(&|model| model.graph.as_mut().unwrap().nodes[3].op_type = "Mul".to_owned());
     assert_eq!(error.class(), ErrorClass::Unsupported);
     assert_eq!(error.to_string(), "the operator `Mul` is not supported in this place of a graph: expected `MatMul`");

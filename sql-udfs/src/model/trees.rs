@@ -3,6 +3,16 @@
 //! A tree compares one design column at a time down to a leaf; the numbers of the leaves are added up over trees, and a
 //! last step makes a prediction of the sums. It knows nothing of how trees grow.
 
+mod graph;
+mod ranks;
+mod scorer;
+mod selects;
+mod walks;
+
+pub(crate) use graph::read;
+pub(crate) use scorer::Scorer;
+
+use super::contents::{Node, Question};
 use super::kernel::Kernel;
 use super::linear::{logistic_pair, softmax};
 use super::onnx::builder::GraphBuilder;
@@ -24,7 +34,7 @@ pub(crate) enum Child {
 pub(crate) enum Test {
     /// Whether the value is at most this one, which is not NaN and may be infinite.
     AtMost(f64),
-    /// Whether the value is one of these codes of texts, ascending and below [`CATEGORIES_MAX`].
+    /// Whether the value is one of these codes of texts: at least one, ascending, below [`CATEGORIES_MAX`].
     AnyOf(Vec<u8>),
 }
 
@@ -109,6 +119,14 @@ impl Trees {
         if sums == 0 || (width != 1 && width != sums) || self.trees.is_empty() {
             return malformed(format!("expected trees with leaves of 1 or {sums} numbers, found {width}"));
         }
+        let one_sum = match self.finish {
+            Finish::Sum | Finish::Mean | Finish::Softmax => true,
+            Finish::Logistic | Finish::Exp => sums == 1,
+            Finish::Isolation { expected, threshold } => sums == 1 && expected > 0.0 && !threshold.is_nan(),
+        };
+        if !one_sum {
+            return malformed(format!("expected one sum for this kind of trees, found {sums}"));
+        }
         for tree in &self.trees {
             let leaves = tree.leaves.len() / width;
             if leaves == 0 || leaves > TREE_NODES_MAX || leaves * width != tree.leaves.len() {
@@ -122,7 +140,10 @@ impl Trees {
             for (number, split) in tree.splits.iter().enumerate() {
                 let fits = match &split.test {
                     Test::AtMost(threshold) => !threshold.is_nan(),
-                    Test::AnyOf(codes) => codes.is_sorted() && codes.iter().all(|c| usize::from(*c) < CATEGORIES_MAX),
+                    Test::AnyOf(codes) => {
+                        let known = codes.last().is_some_and(|last| usize::from(*last) < CATEGORIES_MAX);
+                        known && codes.is_sorted_by(|a, b| a < b)
+                    }
                 };
                 if !fits || split.feature >= columns || depth[number] >= TREE_DEPTH_MAX {
                     return malformed(format!("a tree's node {number} leads nowhere"));
@@ -166,6 +187,15 @@ impl Trees {
         }
     }
 
+    /// Adds the numbers of a leaf of the tree number `tree` to one row's sums.
+    #[inline(always)]
+    pub(crate) fn add_leaf(&self, tree: usize, leaf: &[f64], sums: &mut [f64]) {
+        match (leaf, sums.len()) {
+            ([number], count) => sums[tree % count] += number,
+            _ => sums.iter_mut().zip(leaf).for_each(|(sum, part)| *sum += part),
+        }
+    }
+
     /// Makes numbers of one row's sums.
     pub(crate) fn finish(&self, sums: &mut [f64], out: &mut [f64]) {
         match self.finish {
@@ -190,6 +220,38 @@ impl Trees {
 
 /// The kernel's kind.
 pub(crate) const KIND: &str = "trees";
+
+impl Tree {
+    /// The tree as nodes: the splits, then the leaves.
+    fn nodes(&self, leaf_width: usize) -> Vec<Node> {
+        let place = |child: Child| match child {
+            Child::Node(node) => node,
+            Child::Leaf(leaf) => self.splits.len() + leaf,
+        };
+        let splits = self.splits.iter().map(|split| {
+            let (threshold, codes) = match &split.test {
+                Test::AtMost(threshold) => (Some(*threshold), None),
+                Test::AnyOf(codes) => (None, Some(codes.clone())),
+            };
+            let question = Question {
+                column: split.feature,
+                threshold,
+                codes,
+                missing_is_yes: split.missing_follows_yes,
+                yes: place(split.yes),
+                no: place(split.no),
+                gain: Some(split.gain),
+            };
+            Node { question: Some(question), values: Vec::new(), rows: Some(split.rows) }
+        });
+        let leaves = self.leaves.chunks(leaf_width.max(1)).enumerate().map(|(leaf, values)| Node {
+            question: None,
+            values: values.to_vec(),
+            rows: self.leaf_rows.get(leaf).copied(),
+        });
+        splits.chain(leaves).collect()
+    }
+}
 
 impl Kernel for Trees {
     fn kind(&self) -> &'static str {
@@ -222,5 +284,14 @@ impl Kernel for Trees {
         }
     }
 
-    fn write(&self, _signature: &Signature, _graph: &mut GraphBuilder) {}
+    fn trees(&self) -> Option<Vec<Vec<Node>>> {
+        Some(self.trees.iter().map(|tree| tree.nodes(self.leaf_width)).collect())
+    }
+
+    fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {
+        graph::write(self, signature, graph);
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,8 +147,7 @@ mod tests {
     #[test]
     fn a_stump_by_hand() {
         // The best cut of 1, 2, 3, 10 → 1, 1, 2, 9 is between 3 and 10.
-        let rows =
-            Rows::new(vec![vec![10.0, 1.0, 3.0, 2.0]], Target::Numbers(vec![9.0, 1.0, 2.0, 1.0]));
+        let rows = Rows::new(vec![vec![10.0, 1.0, 3.0, 2.0]], Target::Numbers(vec![9.0, 1.0, 2.0, 1.0]));
         let stump = [("max_depth", Value::Integer(1))];
         let mean = (1.0 + 1.0 + 2.0) / 3.0;
         assert_eq!(predictions(&rows, 0, &stump, &[&[6.5, 6.500001, f64::NAN]]), [mean, 9.0, mean]);
@@ -157,15 +156,15 @@ mod tests {
 
     #[test]
     fn exclusive_or_is_learned_although_no_first_cut_helps() {
-        let rows = Rows::new(vec![vec![0.0, 0.0, 1.0, 1.0], vec![0.0, 1.0, 0.0, 1.0]], Target::Classes(vec![0, 1, 1, 0]));
+        let rows =
+            Rows::new(vec![vec![0.0, 0.0, 1.0, 1.0], vec![0.0, 1.0, 0.0, 1.0]], Target::Classes(vec![0, 1, 1, 0]));
         let found = predictions(&rows, 2, &[], &[&[0.0, 0.0, 1.0, 1.0], &[0.0, 1.0, 0.0, 1.0]]);
         assert_eq!(found, [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0]);
     }
 
     #[test]
     fn what_is_missing_is_learned() {
-        let rows =
-            Rows::new(vec![vec![1.0, 2.0, f64::NAN, f64::NAN]], Target::Classes(vec![0, 0, 1, 1]));
+        let rows = Rows::new(vec![vec![1.0, 2.0, f64::NAN, f64::NAN]], Target::Classes(vec![0, 0, 1, 1]));
         assert_eq!(predictions(&rows, 2, &[], &[&[1.0, 1e9, f64::NAN]]), [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     }
 

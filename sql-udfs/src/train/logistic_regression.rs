@@ -143,7 +143,14 @@ mod tests {
             let rows = rows(classes);
             let parameters = parameters(&LogisticRegression, &[("c", Value::Double(c))]);
             let workers = Workers::new(1).unwrap();
-            let context = Context { parameters: &parameters, classes: classes as usize, seed: 0, columns: &[], workers: &workers, watch: &Patient };
+            let context = Context {
+                parameters: &parameters,
+                classes: classes as usize,
+                seed: 0,
+                columns: &[],
+                workers: &workers,
+                watch: &Patient,
+            };
             let problem = Problem::new(&rows, &context).unwrap();
             let minimum = newton::minimise(&problem, &context).unwrap();
             assert!(minimum.converged && minimum.iterations < 20, "{minimum:?}");
@@ -160,7 +167,14 @@ mod tests {
             let rows = rows(classes);
             let parameters = parameters(&LogisticRegression, &[("max_iter", Value::Integer(2000))]);
             let workers = Workers::new(1).unwrap();
-            let context = Context { parameters: &parameters, classes: classes as usize, seed: 0, columns: &[], workers: &workers, watch: &Patient };
+            let context = Context {
+                parameters: &parameters,
+                classes: classes as usize,
+                seed: 0,
+                columns: &[],
+                workers: &workers,
+                watch: &Patient,
+            };
             let problem = Problem::new(&rows, &context).unwrap();
             let (newton, lbfgs) =
                 (newton::minimise(&problem, &context).unwrap(), lbfgs::minimise(&problem, &context).unwrap());
@@ -176,7 +190,8 @@ mod tests {
         let rows = rows(2);
         let parameters = parameters(&LogisticRegression, &[("max_iter", Value::Integer(1))]);
         let workers = Workers::new(1).unwrap();
-        let context = Context { parameters: &parameters, classes: 2, seed: 0, columns: &[], workers: &workers, watch: &Patient };
+        let context =
+            Context { parameters: &parameters, classes: 2, seed: 0, columns: &[], workers: &workers, watch: &Patient };
         let fitted = LogisticRegression.fit(&rows, &context).unwrap();
         let metrics: Vec<(&str, f64)> = fitted.metrics.iter().map(|m| (m.name.as_str(), m.value)).collect();
         assert_eq!(metrics, [("converged", 0.0), ("iterations", 1.0)]);
@@ -188,7 +203,8 @@ mod tests {
         let rows = Rows::new(features, Target::Classes(vec![0, 0, 1, 1]));
         let parameters = parameters(&LogisticRegression, &[("c", Value::Double(1e6))]);
         let workers = Workers::new(1).unwrap();
-        let context = Context { parameters: &parameters, classes: 2, seed: 0, columns: &[], workers: &workers, watch: &Patient };
+        let context =
+            Context { parameters: &parameters, classes: 2, seed: 0, columns: &[], workers: &workers, watch: &Patient };
         let problem = Problem::new(&rows, &context).unwrap();
         let minimum = newton::minimise(&problem, &context).unwrap();
         assert!(minimum.converged, "{minimum:?}");

@@ -125,7 +125,8 @@ fn classification(
     })?;
     let count = codes.len() as f64;
     let [precision, recall, f1] = quality(&counts);
-    let mut metrics = vec![("accuracy", right as f64 / count), ("precision", precision), ("recall", recall), ("f1", f1)];
+    let mut metrics =
+        vec![("accuracy", right as f64 / count), ("precision", precision), ("recall", recall), ("f1", f1)];
     if kernel.has_probabilities() {
         metrics.push(("log_loss", loss / count));
     }

@@ -15,6 +15,9 @@ use crate::model::signature::{Signature, Task};
 /// By what log-odds are multiplied to become the scores of two classes.
 const HALVES: [f64; 2] = [-0.5, 0.5];
 
+/// The operator that tells a logarithmic link from none.
+const EXP: &str = "Exp";
+
 /// Writes the model.
 pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuilder) {
     let (features, sums) = (model.means.len(), model.intercepts.len());
@@ -31,6 +34,11 @@ pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuil
     match model.link {
         Link::Identity => {
             let prediction = add(graph, PREDICTION);
+            outputs::declare_prediction(graph, &prediction);
+        }
+        Link::Exp => {
+            let logarithm = add(graph, "limn.logarithm");
+            let prediction = graph.node(EXP, &[&logarithm], vec![], PREDICTION);
             outputs::declare_prediction(graph, &prediction);
         }
         Link::Logistic => {
@@ -56,6 +64,7 @@ pub(crate) fn read(view: &GraphView<'_>, signature: &Signature) -> Result<Linear
     let weights = view.constant("limn.weights")?.doubles()?;
     let (sums, columns) = (intercepts.len(), Design::new(&signature.features).width());
     let link = match (signature.task, sums) {
+        (Task::Regression, 1) if view.only_node(EXP).is_ok() => Link::Exp,
         (Task::Regression, 1) => Link::Identity,
         (Task::Classification, 1) if signature.classes.len() == 2 => Link::Logistic,
         (Task::Classification, _) if signature.classes.len() == sums => Link::Softmax,

@@ -6,6 +6,7 @@
 //! <https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html>
 
 use super::{Child, Split, Tree};
+use crate::Result;
 use crate::limits::TREE_NODES_MAX;
 use crate::model::design::Design;
 use crate::model::kernel::Kernel;
@@ -15,7 +16,6 @@ use crate::model::onnx::view::{GraphView, malformed};
 use crate::model::onnx::{Attribute, Node, Tensor};
 use crate::model::outputs::{self, PREDICTION, PROBABILITIES};
 use crate::model::signature::{Signature, Task};
-use crate::Result;
 
 /// The operator by which a tree is recognised.
 pub(crate) const OPERATOR: &str = "TreeEnsemble";

@@ -1,0 +1,138 @@
+//! Trees as artifacts, and every way to walk them beside the plain one.
+
+use super::super::artifact;
+use super::super::design::Design;
+use super::super::evaluator;
+use super::super::onnx::{Model, Node};
+use super::super::specimens::{self, Dice};
+use super::*;
+
+/// Scores by plain steps.
+fn plainly(model: &Trees, columns: &[&[f64]], rows: usize) -> Vec<u64> {
+    let mut out = vec![0.0; rows * model.width()];
+    let sums_per_row = model.base.len();
+    for (row, out) in out.chunks_exact_mut(model.width()).enumerate() {
+        let mut sums = model.base.clone();
+        for (number, tree) in model.trees.iter().enumerate() {
+            let leaf = Trees::leaf(tree, &|column| columns[column][row]) * model.leaf_width;
+            for part in 0..model.leaf_width {
+                let sum = if model.leaf_width == 1 { number % sums_per_row } else { part };
+                sums[sum] += tree.leaves[leaf + part];
+            }
+        }
+        model.finish(&mut sums, out);
+    }
+    out.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn what_is_written_is_read_back_and_scores_the_same() {
+    let directory = std::env::var_os("LIMN_SPECIMENS").map(std::path::PathBuf::from);
+    for (name, signature, model) in specimens::all_trees(7) {
+        let bytes = artifact::write(&model, &signature, "some_algorithm", &[]).unwrap();
+        let (read_signature, read) = artifact::read(&bytes).unwrap();
+        assert_eq!(read_signature, signature, "{name}");
+        assert_eq!(artifact::write(read.as_ref(), &signature, "some_algorithm", &[]).unwrap(), bytes, "{name}");
+        let rows = 1500;
+        let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
+        let design = Design::new(&signature.features);
+        let read_columns = design.read(&arrays).unwrap();
+        let columns = read_columns.block(0, rows, &mut []);
+        let expected = plainly(&model, &columns, rows);
+        let mut out = vec![0.0; rows * read.width()];
+        read.score(&columns, &mut out);
+        let found: Vec<u64> = out.iter().map(|value| value.to_bits()).collect();
+        assert_eq!(found, expected, "{name}");
+        if let Some(directory) = &directory {
+            std::fs::write(directory.join(format!("{name}.onnx")), &bytes).unwrap();
+            specimens::dump(directory, &name, &signature, &arrays, &out);
+        }
+    }
+}
+
+/// One small model of each kind, as bytes.
+fn small_artifacts() -> Vec<(Vec<u8>, Signature)> {
+    let small =
+        specimens::all_trees(11).into_iter().filter(|(name, _, _)| name.ends_with("_1") || name.ends_with("_8"));
+    small.map(|(_, s, model)| (artifact::write(&model, &s, "some_algorithm", &[]).unwrap(), s)).collect()
+}
+
+#[test]
+fn hostile_bytes_never_panic() {
+    let attempt = |bytes: &[u8]| {
+        // What still loads must also score.
+        if let Ok(model) = evaluator::load(bytes) {
+            let features = specimens::rows(&mut Dice(5), &model.signature().features.clone(), 3);
+            let _ = model.predict(&features, 3);
+            let _ = model.predict_proba(&features, 3);
+        }
+    };
+    let dice = &mut Dice(1);
+    for (bytes, _) in small_artifacts() {
+        (0..bytes.len()).step_by(7).for_each(|length| attempt(&bytes[..length]));
+        for _ in 0..1_000 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=dice.below(3) {
+                let at = dice.below(damaged.len());
+                damaged[at] = dice.below(256) as u8;
+            }
+            attempt(&damaged);
+        }
+    }
+}
+
+#[test]
+fn cycles_and_counts_that_do_not_fit_are_refused() {
+    for (bytes, signature) in small_artifacts() {
+        let refused = |edit: &dyn Fn(&mut Node)| {
+            let mut model = Model::decode_from_bytes(&bytes).unwrap();
+            let nodes = &mut model.graph.as_mut().unwrap().nodes;
+            edit(nodes.iter_mut().find(|node| node.op_type == "TreeEnsemble").unwrap());
+            assert!(evaluator::load(&model.encode_to_bytes()).is_err(), "{signature:?}");
+        };
+        let ints = |name: &'static str, edit: fn(&mut Vec<i64>)| {
+            refused(&|node| edit(&mut node.attributes.iter_mut().find(|a| a.name == name).unwrap().ints));
+        };
+        for name in ["nodes_truenodeids", "nodes_falsenodeids", "nodes_featureids", "tree_roots", "leaf_targetids"] {
+            ints(name, |values| values[0] = -1);
+            ints(name, |values| values[0] = i64::MAX);
+            ints(name, |values| values.push(0));
+            ints(name, |values| drop(values.pop()));
+            ints(name, |values| values.resize(1 << 16, 0));
+        }
+        // A node that leads to itself.
+        refused(&|node| {
+            for attribute in &mut node.attributes {
+                match attribute.name.as_str() {
+                    "nodes_trueleafs" | "nodes_truenodeids" => attribute.ints[0] = 0,
+                    _ => {}
+                }
+            }
+            let lone =
+                node.attributes.iter().any(|a| a.name == "nodes_splits" && a.tensor.as_ref().unwrap().dims == [1]);
+            if lone {
+                node.attributes.clear();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_tree_deeper_than_the_limit_is_refused() {
+    let chain = |depth: usize| {
+        let split = |number: usize| Split {
+            feature: 0,
+            test: Test::AtMost(number as f64),
+            missing_follows_yes: false,
+            yes: Child::Leaf(number),
+            no: if number + 1 == depth { Child::Leaf(depth) } else { Child::Node(number + 1) },
+            rows: 1,
+            gain: 1.0,
+        };
+        let splits = (0..depth).map(split).collect();
+        let tree = Tree { splits, leaves: vec![1.0; depth + 1], leaf_rows: vec![1; depth + 1] };
+        Trees::new(vec![tree], 1, vec![0.0], Finish::Sum, 1)
+    };
+    assert!(chain(TREE_DEPTH_MAX).is_ok());
+    assert!(chain(TREE_DEPTH_MAX + 1).is_err());
+}
