@@ -20,6 +20,15 @@ pub const CATEGORIES_MAX: usize = 254;
 /// Clusters of one model: a prediction has a number for each.
 pub const CLUSTERS_MAX: usize = 2_000;
 
+/// Training rows of a support vector machine: its time grows with their square, and they all can be in the model.
+pub const SVM_ROWS_MAX: usize = 20_000;
+
+/// Bytes that a support vector machine keeps of how alike its rows are; what does not fit is computed anew.
+pub const SVM_CACHE_BYTES_MAX: usize = 256 << 20;
+
+/// Weights of support vectors, one for each pair of classes: 128 MiB of an artifact.
+pub const SVM_COEFFICIENTS_MAX: usize = 16 << 20;
+
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
 
@@ -34,6 +43,9 @@ pub const TREE_DEPTH_MAX: usize = 64;
 
 /// Nodes and leaves of one decision tree; the artifact takes about 60 bytes for each.
 pub const TREE_NODES_MAX: usize = 1 << 20;
+
+/// Trees of a forest, and iterations of boosting: metrics have a row for each.
+pub const TREES_MAX: usize = 100_000;
 
 /// Rows in which evaluators walk their inputs: a block of each column stays in the first-level cache.
 pub const SCORE_ROWS_PER_BLOCK: usize = 1_024;

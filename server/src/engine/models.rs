@@ -5,14 +5,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use datafusion::catalog::{MemTable, TableProvider};
 use limn_sql_udfs::functions::predict::BoundModel;
 use limn_sql_udfs::model::evaluator::{self, Evaluator};
 use limn_sql_udfs::model::partition::{self, PartitionedModel};
 use limn_sql_udfs::model::reference::{ModelRef, Selector};
 
+use super::catalog::Scope;
 use super::context::StatementContext;
 use super::open::Inner;
 use crate::limits::MODEL_CACHE_MAX;
+use crate::sql::scan::{Contents, ContentsCall};
 use crate::{Error, Result};
 
 /// Evaluators by the hash of their artifact, the least recently loaded leaving first.
@@ -83,6 +86,18 @@ pub(super) async fn parts(inner: &Inner, artifact: &[u8]) -> Result<Vec<(String,
         }
     }
     Ok(parts)
+}
+
+/// The table that a model is read as.
+pub(super) async fn contents(scope: &Scope, call: &ContentsCall) -> Result<Arc<dyn TableProvider>> {
+    let model = bind(&scope.inner, &scope.ctx, &call.reference).await?;
+    let (rows, what) = match call.contents {
+        Contents::Coefficients => (model.evaluator.coefficients()?, "coefficients"),
+        Contents::Trees => (model.evaluator.trees()?, "trees"),
+    };
+    let shown = format!("{}/{}", model.name, model.version);
+    let rows = rows.ok_or_else(|| Error::unsupported(format!("model `{shown}` has no {what}")))?;
+    Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
 }
 
 async fn load(inner: &Inner, sha256: &str) -> Result<Arc<dyn Evaluator>> {

@@ -12,32 +12,44 @@
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
+mod boosting;
 mod canonical;
 mod categories;
 mod decision_tree;
 mod dense;
 mod eigen;
+mod forest;
+mod gaussian_mixture;
 mod gaussian_nb;
+mod gradient_boosting;
+mod isolation_forest;
 mod kmeans;
 mod linear_regression;
 mod logistic;
 mod logistic_regression;
 mod metrics;
+mod out_of_bag;
 pub mod parameter;
 mod partition;
+mod pca;
 mod places;
 mod plan;
 mod points;
 mod random;
+mod random_forest;
 pub(crate) mod rows;
+mod sample;
 mod split;
 mod standardize;
+mod svm;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod tree_parameters;
+pub(crate) mod trees;
 mod weights;
 mod workers;
 
