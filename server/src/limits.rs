@@ -17,6 +17,8 @@ pub const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const VIEW_DEPTH_MAX: usize = 16;
 /// Rows of one batch that a query gives.
 pub const BATCH_ROWS: usize = 8192;
+/// Threads that one statement computes on, whatever the operator wants.
+pub const COMPUTE_THREADS_MAX: usize = 1024;
 /// Statements that run at the same time.
 pub const QUERIES_RUNNING_MAX: usize = 64;
 /// Statements that wait for others to end.

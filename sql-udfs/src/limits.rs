@@ -17,8 +17,23 @@ pub const CLASSES_MAX: usize = 1_000;
 /// Texts of one feature that a model tells apart, the most frequent ones; a tree has a bin for each.
 pub const CATEGORIES_MAX: usize = 254;
 
+/// Clusters of one model: a prediction has a number for each.
+pub const CLUSTERS_MAX: usize = 2_000;
+
+/// Training rows of a support vector machine: its time grows with their square, and they all can be in the model.
+pub const SVM_ROWS_MAX: usize = 20_000;
+
+/// Bytes that a support vector machine keeps of how alike its rows are; what does not fit is computed anew.
+pub const SVM_CACHE_BYTES_MAX: usize = 256 << 20;
+
+/// Weights of support vectors, one for each pair of classes: 128 MiB of an artifact.
+pub const SVM_COEFFICIENTS_MAX: usize = 16 << 20;
+
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
+
+/// Rows of one piece of work where rows are read and measured in parallel: 16 blocks.
+pub const ROWS_PER_PIECE: usize = 16 * ROWS_PER_BLOCK;
 
 /// Unknowns (classes × (features + 1)) up to which logistic regression solves Newton steps; above, L-BFGS.
 pub const NEWTON_UNKNOWNS_MAX: usize = 512;
@@ -29,5 +44,32 @@ pub const TREE_DEPTH_MAX: usize = 64;
 /// Nodes and leaves of one decision tree; the artifact takes about 60 bytes for each.
 pub const TREE_NODES_MAX: usize = 1 << 20;
 
+/// Trees of a forest, and iterations of boosting: metrics have a row for each.
+pub const TREES_MAX: usize = 100_000;
+
 /// Rows in which evaluators walk their inputs: a block of each column stays in the first-level cache.
 pub const SCORE_ROWS_PER_BLOCK: usize = 1_024;
+
+/// Columns of `PARTITION BY`.
+pub const PARTITION_COLUMNS_MAX: usize = 16;
+
+/// Groups of one partitioned model.
+pub const GROUPS_MAX: usize = 1_000_000;
+
+/// Rows that a group needs for a model of its own, where `MIN ROWS` does not say.
+pub const GROUP_ROWS_MIN: u64 = 10;
+
+/// Rows that the model over all groups is fitted on, of those that the groups' models learn from.
+pub const FALLBACK_ROWS_MAX: usize = 200_000;
+
+/// Groups that are fitted before the first of them is written: their constants are held until then.
+pub const GROUPS_PER_ROUND: usize = 256;
+
+/// Groups in a block of a partitioned model's file, which is read as a whole.
+pub const GROUPS_PER_BLOCK_MAX: usize = 4_096;
+
+/// Bytes of constants in a block of a partitioned model's file.
+pub const GROUP_BLOCK_BYTES: usize = 4 << 20;
+
+/// Bytes of groups' models that a partitioned model keeps ready; the others are read again when a row needs them.
+pub const GROUP_CACHE_BYTES: usize = 512 << 20;

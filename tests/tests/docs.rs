@@ -54,6 +54,40 @@ fn the_limits_are_documented_with_their_defaults() -> Outcome {
     ensure(documented == Limits::NAMES, || format!("expected {:?}, found {documented:?}", Limits::NAMES))
 }
 
+/// `docs/algorithms.md` is what the algorithms say of themselves. `INSTA_UPDATE=always` writes it.
+#[test]
+fn the_algorithms_are_documented_as_they_are() -> Outcome {
+    let path = paths::repository().join("docs/algorithms.md");
+    let mut text = String::from(ALGORITHMS_HEAD);
+    for algorithm in limn_sql_udfs::train::algorithms() {
+        text.push_str(&format!("\n## `{}`\n\n{}.\n\n", algorithm.name, sentence(algorithm.doc)));
+        text.push_str("| parameter | accepts | default | what it does |\n|---|---|---|---|\n");
+        for parameter in algorithm.parameters {
+            let cells = [parameter.expected(), parameter.default_value().to_string(), sentence(parameter.doc)];
+            let cells = cells.map(|cell| cell.replace('|', "\\|"));
+            text.push_str(&format!("| `{}` | {} |\n", parameter.name, cells.join(" | ")));
+        }
+    }
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(&path, &text)?;
+    }
+    let written = std::fs::read_to_string(&path)?;
+    ensure(written == text, || format!("expected docs/algorithms.md to be\n{text}"))
+}
+
+const ALGORITHMS_HEAD: &str = "\
+# Algorithms
+
+What `TRAIN MODEL … USING` takes; how it is used is in [models.md](models.md).
+This page is made from what the algorithms say of themselves, which `SHOW ALGORITHMS` lists too; a test fails where the two differ.
+Parameters have scikit-learn's names. `null` as a default stands for what the text says of NULL.
+";
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// A fenced block.
 #[derive(Debug, PartialEq)]
 struct Block {

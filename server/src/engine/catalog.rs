@@ -3,7 +3,7 @@
 //! A statement gets a catalog of its own, because what a name means is fixed for its whole length. It keeps a list of
 //! what was read, which a training records. It knows nothing of SQL text.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +57,8 @@ pub(super) struct Scope {
     pub functions: Vec<String>,
     /// What was read so far, by all scopes of the statement.
     pub reads: Arc<Mutex<Vec<TableRead>>>,
+    /// The views that were read so far, by all scopes of the statement: schema, name and id.
+    pub views: Arc<Mutex<BTreeSet<(String, String, String)>>>,
     /// Whether any scope of the statement read what has no version: the catalog, what runs.
     pub live: Arc<AtomicBool>,
 }
@@ -78,6 +80,7 @@ impl Scope {
             generated: HashMap::new(),
             functions: Vec::new(),
             reads: Arc::default(),
+            views: Arc::default(),
             live: Arc::default(),
         }
     }
@@ -96,6 +99,11 @@ impl Scope {
     /// What was read so far, without repetitions.
     pub(super) fn reads(&self) -> Vec<TableRead> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The views that were read so far, as (schema, name, id).
+    pub(super) fn views(&self) -> Vec<(String, String, String)> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     fn note(&self, read: TableRead) {
@@ -201,6 +209,8 @@ impl Scope {
                 relation.name
             )));
         }
+        let TableName { schema, table } = relation.name.clone();
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).insert((schema, table, relation.id.clone()));
         let scope = Scope {
             schema: relation.name.schema.clone(),
             depth: self.depth + 1,

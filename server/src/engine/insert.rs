@@ -18,10 +18,11 @@ use sqlparser::ast;
 use super::catalog::Scope;
 use super::context::StatementContext;
 use super::execute::{notes, until_commit};
+use super::lineage::Writing;
 use super::open::Inner;
 use super::plan::{self, Planned};
 use super::{Answer, SYSTEM_SCHEMA, insert_rows, output};
-use crate::lake::{RelationKind, TableName};
+use crate::lake::{RelationKind, TableName, is_temporary};
 use crate::sql::scan::GENERATED_SCHEMA;
 use crate::sql::statement::object_ref;
 use crate::sql::{ObjectRef, Statement, parse};
@@ -46,13 +47,14 @@ pub(super) async fn planned(mut scope: Scope, mut insert: ast::Insert) -> Result
         }
     };
     let source = plan::query(Scope::new(&scope.inner, &scope.ctx), *source).await?;
+    let sources = source.scope.reads();
     scope.generated.insert(SOURCE.into(), Arc::new(ViewTable::new(source.plan, None)));
     let Statement::Query(all) = parse(&format!("SELECT * FROM {GENERATED_SCHEMA}.{SOURCE}"))? else {
         return Err(Error::internal("a SELECT was not parsed as a query"));
     };
     insert.source = Some(all);
     let planned = plan::statement(scope, ast::Statement::Insert(insert)).await?;
-    Ok(Planned { reads_files: planned.reads_files || source.reads_files, ..planned })
+    Ok(Planned { reads_files: planned.reads_files || source.reads_files, sources, ..planned })
 }
 
 /// An error where `name` is not a table that statements may write to.
@@ -127,7 +129,13 @@ async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> 
     }
     let gate = notes.gate.clone();
     let source = nullable_values(dml.input.as_ref().clone())?;
+    if is_temporary(&relation.id) {
+        let write = inner.lake.insert_into(&relation, source, overwrite, &state, notes);
+        return output::count(until_commit(ctx, &gate, write).await?.rows);
+    }
+    let lineage = Writing::begin(inner, ctx, planned.sources, &relation.name, &mut notes).await?;
     let write = inner.lake.insert_into(&relation, source, overwrite, &state, notes);
-    let written = until_commit(ctx, &gate, write).await?;
-    output::count(written.rows)
+    let written = until_commit(ctx, &gate, write).await;
+    lineage.end(written.as_ref().ok().map(|written| written.version)).await;
+    output::count(written?.rows)
 }

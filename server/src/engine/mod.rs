@@ -11,6 +11,7 @@
 //! - `plan`, `columns`, `features`, `models`: from a parsed statement to a plan; columns of one name; by-name
 //!   features; model references;
 //!   `session_functions`: `current_schema()` and the like
+//! - `predictions`: models made smaller by what a query says of their features; `explain`: what `EXPLAIN` says of them
 //! - `ready`: a query that is planned and has not run
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
@@ -20,6 +21,9 @@
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
 //! - `memory`: what one statement may take
+//! - `lineage`: which models take part in what a statement writes
+//! - `export`: a model as a file
+//! - `recorded`, `reproduce`: what a training keeps of its statement, and the training once more
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -28,12 +32,15 @@ pub mod context;
 mod copy;
 mod describe_model;
 mod execute;
+mod explain;
+mod export;
 mod features;
 mod information_schema;
 mod ingest;
 mod insert;
 mod insert_rows;
 mod kill;
+mod lineage;
 mod live_tables;
 mod memory;
 mod model_statements;
@@ -42,9 +49,12 @@ mod open;
 mod output;
 mod parameters;
 mod plan;
+mod predictions;
 pub mod queries;
 mod query_history;
 mod ready;
+mod recorded;
+mod reproduce;
 pub mod session;
 mod session_functions;
 mod settings;

@@ -13,17 +13,19 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::models::ModelCache;
+use super::predictions::SmallerModels;
 use super::queries::Queries;
 use super::query_history::QueryHistory;
 use super::types::Types;
 use super::yielding::Yielding;
 use super::{CATALOG, DEFAULT_SCHEMA, EngineOptions, KeptSessions};
+use crate::lake::disk::Disk;
 use crate::lake::{DataDirectory, Lake, NamedFiles};
 use crate::limits::{
-    BATCH_ROWS, Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR, SORT_MERGE_BYTES_MAX, SORT_MERGE_DIVISOR,
+    Limits, MEMORY_CONSUMERS_NAMED, MEMORY_PER_QUERY_DIVISOR, SORT_MERGE_BYTES_MAX, SORT_MERGE_DIVISOR,
 };
-use crate::registry::Registry;
 use crate::registry::users::Users;
+use crate::registry::{Pending, Registry};
 use crate::sql::doubles::{DoublesBesideDecimals, ExactDoubles};
 use crate::sql::overflow::CheckedIntegers;
 use crate::{Error, Result};
@@ -32,10 +34,14 @@ use crate::{Error, Result};
 pub(super) struct Inner {
     /// The data directory, held until the engine is dropped.
     pub directory: DataDirectory,
+    /// Where bytes are written.
+    pub disk: Arc<dyn Disk>,
     /// Tables and views.
     pub lake: Lake,
     /// Experiments, runs, models.
     pub registry: Registry,
+    /// Lineage that is about to be recorded.
+    pub pending: Pending,
     /// Users and tokens.
     pub users: Users,
     /// Functions, rules and limits; each statement adds its own catalog.
@@ -69,6 +75,7 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
+    let pending = Pending::open(&directory, Arc::clone(&options.disk), &registry, &lake).await?;
     let statement_bytes = options.limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
     let base = base_state(&options, statement_bytes, &directory, &lake)?;
     let (limits, kept_sessions) = (options.limits, OnceLock::new());
@@ -77,8 +84,10 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     let models = ModelCache::new();
     Ok(Inner {
         directory,
+        disk: options.disk,
         lake,
         registry,
+        pending,
         users,
         base,
         models,
@@ -116,7 +125,8 @@ fn base_state(
     let config = SessionConfig::new()
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(options.limits.batch_rows)
+        .with_target_partitions(options.limits.compute_threads())
         // Each partition of a sort keeps so much for merging what it spilled, however small the statement's memory is.
         .with_sort_spill_reservation_bytes(SORT_MERGE_BYTES_MAX.min(statement_bytes / SORT_MERGE_DIVISOR))
         // Views over strings would have to be copied again at the wire.
@@ -131,6 +141,9 @@ fn base_state(
     analyzer.push(Arc::new(CheckedIntegers));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactDoubles));
+    // After filters have found their places, before unused columns are dropped.
+    let last = optimizer.len() - 1;
+    optimizer.insert(last, Arc::new(SmallerModels));
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -16,7 +16,7 @@ use datafusion::scalar::ScalarValue;
 use limn_sql_udfs::functions::predict;
 use sqlparser::ast;
 
-use super::catalog::{Scope, StatementCatalogs};
+use super::catalog::{Scope, StatementCatalogs, TableRead};
 use super::columns::{self, ColumnNames};
 use super::context::StatementContext;
 pub(super) use super::parameters::{bound, described, types as parameters};
@@ -43,6 +43,8 @@ pub(super) struct Planned {
     pub scope: Arc<Scope>,
     /// Whether files outside the lake were read.
     pub reads_files: bool,
+    /// What the query of an `INSERT` read; its scope has read the target too.
+    pub sources: Vec<TableRead>,
 }
 
 impl Planned {
@@ -125,6 +127,10 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
         let provider = open_file(file).await?;
         scope.generated.insert(file.generated.clone(), provider);
     }
+    for call in &found.contents {
+        let provider = models::contents(&scope, call).await?;
+        scope.generated.insert(call.generated.clone(), provider);
+    }
     scope.functions = found.functions;
     let scope = Arc::new(scope);
     let mut state = state_for(&scope);
@@ -148,7 +154,7 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
     let inner = &scope.inner;
     let environment =
         memory::environment(inner.base.runtime_env(), inner.statement_bytes, Arc::clone(&scope.ctx.memory));
-    Ok(Planned { plan, state, environment, names, scope, reads_files })
+    Ok(Planned { plan, state, environment, names, scope, reads_files, sources: Vec::new() })
 }
 
 /// The reason why a query could not be planned, where it is a function that nobody knows.

@@ -10,11 +10,13 @@ use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
+use futures::StreamExt;
 
 use super::context::StatementContext;
 use super::plan::Planned;
-use super::{Answer, output};
+use super::{Answer, explain, output};
 use crate::Result;
 
 /// A query with values for all its parameters, optimised.
@@ -80,6 +82,14 @@ impl ReadyQuery {
             None => self.physical().await?,
         };
         let rows = execute_stream(physical, self.planned.task())?;
+        let models = explain::models(&self.plan, &rows.schema())?;
+        let rows: SendableRecordBatchStream = match models {
+            None => rows,
+            Some(models) => {
+                let more = futures::stream::iter([Ok(models)]);
+                Box::pin(RecordBatchStreamAdapter::new(rows.schema(), rows.chain(more)))
+            }
+        };
         Ok(output::stream(ctx, self.schema, rows))
     }
 }

@@ -25,6 +25,7 @@ pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
         Show::Schemas => table(vec![("schema_name", texts(schema_names(&scope.inner).into_iter().map(Some)))]),
         Show::Catalogs => table(vec![("catalog_name", texts([Some(CATALOG)]))]),
         Show::Models => models(scope),
+        Show::Algorithms => algorithms(),
         Show::Queries => queries(scope),
         Show::Users => user_statements::show_users(&scope.inner.users),
         Show::Tokens => user_statements::show_tokens(&scope.inner.users),
@@ -116,16 +117,39 @@ fn models(scope: &Scope) -> Result<RecordBatch> {
             let latest = index.model_versions(&model.name).next_back()?;
             let aliases: Vec<String> =
                 index.model_aliases(&model.name).map(|a| format!("{} → {}", a.alias, a.version)).collect();
-            Some((latest.clone(), aliases.join(", ")))
+            Some((latest.clone(), aliases.join(", "), model.created_at))
         })
         .collect();
+    let created: TimestampMicrosecondArray =
+        rows.iter().map(|(_, _, created_at)| Some(created_at.timestamp_micros())).collect();
     table(vec![
-        ("model_name", texts(rows.iter().map(|(latest, _)| Some(&latest.name)))),
-        ("latest_version", integers(rows.iter().map(|(latest, _)| latest.version))),
-        ("algorithm", texts(rows.iter().map(|(latest, _)| Some(&latest.algorithm)))),
-        ("task", texts(rows.iter().map(|(latest, _)| Some(&latest.task)))),
-        ("target", texts(rows.iter().map(|(latest, _)| latest.target.as_ref()))),
-        ("aliases", texts(rows.iter().map(|(_, aliases)| Some(aliases)))),
+        ("model_name", texts(rows.iter().map(|(latest, ..)| Some(&latest.name)))),
+        ("latest_version", integers(rows.iter().map(|(latest, ..)| latest.version))),
+        ("algorithm", texts(rows.iter().map(|(latest, ..)| Some(&latest.algorithm)))),
+        ("task", texts(rows.iter().map(|(latest, ..)| Some(&latest.task)))),
+        ("target", texts(rows.iter().map(|(latest, ..)| latest.target.as_ref()))),
+        ("aliases", texts(rows.iter().map(|(_, aliases, _)| Some(aliases)))),
+        ("created_at", Arc::new(created.with_timezone("UTC"))),
+        ("metrics", texts(rows.iter().map(|(latest, ..)| Some(&latest.metrics)))),
+    ])
+}
+
+/// A row for each algorithm and then one for each of its parameters.
+fn algorithms() -> Result<RecordBatch> {
+    let mut rows: Vec<(&str, Option<&str>, Option<String>, Option<String>, &str)> = Vec::new();
+    for algorithm in limn_sql_udfs::train::algorithms() {
+        rows.push((algorithm.name, None, None, None, algorithm.doc));
+        for parameter in algorithm.parameters {
+            let default = parameter.default_value().to_string();
+            rows.push((algorithm.name, Some(parameter.name), Some(parameter.expected()), Some(default), parameter.doc));
+        }
+    }
+    table(vec![
+        ("algorithm", texts(rows.iter().map(|row| Some(row.0)))),
+        ("parameter", texts(rows.iter().map(|row| row.1))),
+        ("accepts", texts(rows.iter().map(|row| row.2.as_ref()))),
+        ("default", texts(rows.iter().map(|row| row.3.as_ref()))),
+        ("description", texts(rows.iter().map(|row| Some(row.4)))),
     ])
 }
 

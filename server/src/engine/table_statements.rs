@@ -9,6 +9,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::catalog::Scope;
 use super::execute::{notes, until_commit};
+use super::lineage::Writing;
 use super::plan::{self, qualified};
 use super::{Answer, SYSTEM_SCHEMA, columns, output};
 use crate::lake::types::{parse_sql_type, storage_schema};
@@ -72,9 +73,11 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
         notes.read = ctx.snapshots.table(&replaced.id);
     }
     let state = planned.writing();
+    let lineage = Writing::begin(&inner, &ctx, planned.scope.reads(), &new.name, &mut notes).await?;
     let write = inner.lake.create_table_as(new, source, &state, notes);
-    let written = until_commit(&ctx, &gate, write).await?;
-    output::count(written.map_or(0, |written| written.rows))
+    let written = until_commit(&ctx, &gate, write).await;
+    lineage.end(written.as_ref().ok().copied().flatten().map(|written| written.version)).await;
+    output::count(written?.map_or(0, |written| written.rows))
 }
 
 /// Refuses to put a temporary table into a schema: it belongs to the session.

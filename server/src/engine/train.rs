@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use limn_sql_udfs::train::Request;
@@ -16,6 +18,7 @@ use limn_sql_udfs::train::Request;
 use super::catalog::Scope;
 use super::live_tables;
 use super::plan::{self, Planned};
+use super::recorded::{self, SessionNote};
 use super::{Answer, columns, output, session_functions};
 use crate::lake::is_temporary;
 use crate::lake::types::{wire_batch, wire_schema};
@@ -63,6 +66,7 @@ fn request(statement: &Train) -> Request {
         target: statement.target.clone(),
         split: statement.split.clone(),
         seed: statement.seed.unwrap_or(0),
+        partition: None,
     }
 }
 
@@ -98,26 +102,37 @@ fn repeatable(plan: &LogicalPlan) -> Result<()> {
 
 /// Runs `TRAIN MODEL`; the answer is its one row.
 pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
-    let ctx = scope.ctx.clone();
     let registry = scope.inner.registry.clone();
-    let planned = ctx.run(planned(scope, &statement)).await?;
+    let row = training::run(&registry, job(scope, &statement, sql, parameters).await?).await?;
+    let affected = row.num_rows() as u64;
+    Ok(output::finished(row.with_schema(result_schema())?, Some(affected)))
+}
+
+/// Plans the training query, and begins to run it.
+pub(super) async fn job(scope: Scope, statement: &Train, sql: &str, parameters: &[ScalarValue]) -> Result<Job> {
+    let ctx = scope.ctx.clone();
+    let planned = ctx.run(planned(scope, statement)).await?;
     let plan = planned.state.optimize(&plan::bound(&planned.state, planned.plan.clone(), parameters)?)?;
     let schema = wire_schema(&planned.names.restore(plan.schema().as_arrow()));
     let physical =
         ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
-    let rows = execute_stream(physical.await?, planned.task())?;
+    let physical = physical.await?;
+    fits(physical.as_ref(), schema.fields().len(), planned.scope.inner.statement_bytes)?;
+    let rows = execute_stream(physical, planned.task())?;
     let cast = Arc::clone(&schema);
     let batches = rows.map(move |batch| wire_batch(&batch.map_err(Error::from)?, &cast)).boxed();
     let pool = &planned.environment.memory_pool;
-    let job = Job {
+    Ok(Job {
         model: statement.model.clone(),
         experiment: statement.experiment.clone(),
         alias: statement.alias.clone(),
-        request: request(&statement),
+        request: request(statement),
         statement: sql.to_string(),
         query_id: ctx.query_id.clone(),
         user_name: ctx.principal.0.clone(),
-        bound: parameters.iter().enumerate().map(|(n, value)| (format!("${}", n + 1), value.to_string())).collect(),
+        bound: recorded::shown(parameters),
+        parameters: recorded::to_text(parameters)?,
+        session: SessionNote::of(&planned.scope).to_text()?,
         reads: planned
             .scope
             .reads()
@@ -130,8 +145,23 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
         cancel: ctx.cancel.clone(),
         deadline: ctx.deadline,
         progress: ctx.progress.clone(),
-    };
-    let row = training::run(&registry, job).await?;
-    let affected = row.num_rows() as u64;
-    Ok(output::finished(row.with_schema(result_schema())?, Some(affected)))
+        threads: planned.state.config().target_partitions(),
+    })
+}
+
+/// An error where the rows that the query is known to give could not be held, before any of them is read.
+fn fits(rows: &dyn ExecutionPlan, columns: usize, memory_bytes: usize) -> Result<()> {
+    let known = StatisticsContext::new().compute(rows, &StatisticsArgs::new())?;
+    let Precision::Exact(count) = known.num_rows else { return Ok(()) };
+    // A number in 64 bits for each value is what the smallest training holds.
+    let needed = count.saturating_mul(columns).saturating_mul(size_of::<f64>());
+    match needed <= memory_bytes {
+        true => Ok(()),
+        false => Err(Error::exhausted(format!(
+            "the training does not fit: {count} rows of {columns} columns take at least {} MiB, and a statement may take {} MiB",
+            needed >> 20,
+            memory_bytes >> 20
+        ))
+        .with_hint("train on fewer rows or columns, or give the server more memory (`limn serve --memory`)")),
+    }
 }

@@ -23,7 +23,9 @@ use crate::limits::{LOCK_ATTEMPTS_MAX, LOCK_RETRY_INTERVAL};
 use crate::{Error, Result};
 
 /// The format that this Limn writes; it reads all up to this one.
-pub const FORMAT: u32 = 1;
+///
+/// - 2: `system.runs` says more of how a run came about, and there is `system.lineage`.
+pub const FORMAT: u32 = 2;
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
@@ -139,7 +141,9 @@ impl DataDirectory {
             Err(error) => return Err(Error::from(error).context(format!("`{}`", file.display()))),
         };
         match serde_json::from_slice::<Format>(&text) {
-            Ok(Format { format }) if format <= FORMAT => Ok(()),
+            Ok(Format { format: FORMAT }) => Ok(()),
+            // Said before anything is written in the new way, so that an older Limn never meets half of it.
+            Ok(Format { format }) if format < FORMAT => self.write_format(disk),
             Ok(Format { format }) => Err(Error::unsupported(format!(
                 "data directory `{shown}` has format {format}, expected at most {FORMAT}"
             ))
@@ -296,12 +300,21 @@ mod tests {
     }
 
     #[test]
+    fn an_older_format_becomes_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FORMAT_FILE), r#"{"format": 1}"#).unwrap();
+        drop(DataDirectory::open(dir.path(), &disk()).unwrap());
+        let text = std::fs::read_to_string(dir.path().join(FORMAT_FILE)).unwrap();
+        assert_eq!(text, r#"{"format":2}"#);
+    }
+
+    #[test]
     fn a_newer_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FORMAT_FILE), r#"{"format": 7}"#).unwrap();
         let error = DataDirectory::open(dir.path(), &disk()).unwrap_err();
         assert_eq!(error.class(), Class::Unsupported);
-        assert!(error.message().contains("has format 7, expected at most 1"), "{error}");
+        assert!(error.message().contains("has format 7, expected at most 2"), "{error}");
         assert!(error.hint().is_some());
     }
 

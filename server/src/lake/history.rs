@@ -50,9 +50,31 @@ struct Info {
     operation_parameters: Option<Value>,
     operation_metrics: Option<Value>,
     user_name: Option<String>,
+    query_id: Option<String>,
 }
 
 impl Lake {
+    /// The commit that a statement made, among those after version `before`, or all; `None` where it made none.
+    pub async fn commit_of(
+        &self,
+        relation: &Arc<Relation>,
+        query_id: &str,
+        before: Option<u64>,
+    ) -> Result<Option<Commit>> {
+        let table = self.table(relation)?;
+        let latest = table.latest().await?.version();
+        for time in table.commit_times(latest).await?.into_iter().rev() {
+            if before.is_some_and(|before| time.version <= before) {
+                break;
+            }
+            let info = table.commit_info(time.version).await?.unwrap_or_default();
+            if info.query_id.as_deref() == Some(query_id) {
+                return Ok(Some(commit(time, info)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The commits of a table, newest first, [`HISTORY_ROWS_MAX`] at most.
     pub async fn history(&self, relation: &Arc<Relation>) -> Result<Vec<Commit>> {
         let table = self.table(relation)?;

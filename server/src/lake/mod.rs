@@ -10,7 +10,7 @@
 //! - `table`: a Delta table's states, open at several versions; `temporary`: one that no catalog names
 //! - `create`, `write`, `staging`: what a statement does to a table
 //! - `definition`, `constraints`, `rows`, `align`, `data_files`: with what it does so
-//! - `snapshot`, `provider`, `history`: what is read of one
+//! - `snapshot`, `provider`, `bounds`, `history`: what is read of one
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
 //! - `error`: deltalake's errors in our classes; `named_files`: files in the errors of reading them
@@ -22,6 +22,7 @@ pub mod files;
 pub mod types;
 
 mod align;
+mod bounds;
 mod catalog;
 mod checkpoint;
 mod commit;
@@ -63,6 +64,7 @@ pub use create::NewRows;
 pub use directory::{DataDirectory, Holder};
 pub use named_files::NamedFiles;
 pub use open::Lake;
+pub use provider::TableVersion;
 pub use staging::{Shape, Staged};
 pub use system_table::SystemTable;
 pub use temporary::{TemporaryTable, is_temporary};

@@ -3,8 +3,9 @@
 //! deltalake's own provider also takes inserts, past the lanes, the guard and the table's constraints, so it is kept
 //! inside. `INSERT` reaches [`super::Lake::insert`] before anything is planned against this.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -19,14 +20,19 @@ use datafusion::physical_plan::{
     ReplaceChildrenOptions,
 };
 use deltalake_core::delta_datafusion::DeltaScanNext;
+use deltalake_core::kernel::EagerSnapshot;
 use deltalake_core::table::state::DeltaTableState;
 
+use super::bounds;
 use super::table::Table;
 
 /// A table at one version.
 #[derive(Debug)]
 pub struct TableVersion {
     scan: DeltaScanNext,
+    snapshot: EagerSnapshot,
+    /// Bounds that were asked for, by column: a plan asks several times.
+    bounds: Mutex<HashMap<String, Option<(f64, f64)>>>,
 }
 
 impl TableVersion {
@@ -36,7 +42,14 @@ impl TableVersion {
             .with_log_store(table.log_store().clone())
             .with_eager_snapshot(state.snapshot().clone())
             .build();
-        Ok(TableVersion { scan: scan.await? })
+        Ok(TableVersion { scan: scan.await?, snapshot: state.snapshot().clone(), bounds: Mutex::default() })
+    }
+
+    /// Bounds of a column's numbers (dates in days, times in microseconds), NULL and NaN apart; `None` where the log
+    /// does not know them.
+    pub fn range(&self, column: &str) -> Option<(f64, f64)> {
+        let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        *bounds.entry(column.to_string()).or_insert_with(|| bounds::of_column(&self.snapshot, column))
     }
 }
 

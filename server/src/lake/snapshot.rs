@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use datafusion::catalog::TableProvider;
+use deltalake_core::ObjectStoreError;
 use deltalake_core::table::state::DeltaTableState;
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
 
 use super::history::Time;
 use super::open::Lake;
 use super::provider::TableVersion;
 use super::table::Table;
 use super::{At, Relation, TableSnapshot};
-use crate::{Error, Result};
+use crate::limits::LOG_READS_CONCURRENT;
+use crate::{Class, Error, Result};
 
 impl Lake {
     /// A table at a point of its history. An error that names the range where the point is outside.
@@ -36,6 +41,35 @@ impl Lake {
         let table = self.table(&snapshot.relation)?;
         let state = table.at(snapshot.version).await?;
         Ok(Arc::new(TableVersion::new(&table, &state).await?))
+    }
+
+    /// What of a table's version is not there any more, in words; `None` where it can be read.
+    pub async fn gone(&self, relation: &Arc<Relation>, version: u64) -> Result<Option<String>> {
+        let table = self.table(relation)?;
+        let state = match at_version(&table, relation, version).await {
+            Ok(state) => state,
+            Err(error) if matches!(error.class(), Class::Input | Class::NotFound | Class::Internal) => {
+                return Ok(Some(error.message().to_string()));
+            }
+            Err(error) => return Err(error),
+        };
+        let store = table.log_store().object_store(None);
+        let files: Vec<_> = state.snapshot().log_data().iter().map(|file| file.object_store_path()).collect();
+        let missing = futures::stream::iter(files)
+            .map(|file| {
+                let store = &store;
+                async move {
+                    match store.head(&file).await {
+                        Ok(_) => Ok(None),
+                        Err(ObjectStoreError::NotFound { .. }) => Ok(Some(file)),
+                        Err(error) => Err(super::error::store(&error)),
+                    }
+                }
+            })
+            .buffered(LOG_READS_CONCURRENT)
+            .try_filter_map(|missing| std::future::ready(Ok(missing)));
+        let first = std::pin::pin!(missing).try_next().await?;
+        Ok(first.map(|file| format!("version {version} of `{}` has lost the data file `{file}`", relation.name)))
     }
 
     /// The version that an application transaction recorded last.

@@ -12,8 +12,9 @@ use arrow::record_batch::RecordBatch;
 use chrono::Utc;
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
-use deltalake_core::kernel::Action;
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::{CommitBuilder, TableReference};
+use deltalake_core::kernel::{Action, MetadataExt, StructType};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use futures::TryStreamExt;
@@ -40,7 +41,8 @@ pub struct SystemTable {
 impl Lake {
     /// Opens the system table `name`, creating it with these columns where it does not exist.
     ///
-    /// Fails with `Internal` where it exists with other columns.
+    /// Where it exists, columns that it lacks and that may be NULL are added. Fails with `Internal` where it exists with
+    /// other columns.
     pub async fn system_table(&self, name: &str, schema: SchemaRef) -> Result<SystemTable> {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
             return Err(Error::internal(format!("`{name}` cannot be the name of a system table")));
@@ -151,18 +153,49 @@ impl SystemTable {
         Ok(())
     }
 
+    /// Checks the columns of a table that is there, and adds those that it lacks: an older Limn had fewer.
     async fn check(&self) -> Result<()> {
-        let stored = storage_schema(&self.table.latest().await?.snapshot().arrow_schema())?;
+        let state = self.table.latest().await?;
+        let stored = storage_schema(&state.snapshot().arrow_schema())?;
         let columns = |schema: &SchemaRef| -> Vec<_> {
             schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
         };
-        match columns(&stored) == columns(&self.schema) {
-            true => Ok(()),
+        let (found, mut expected) = (columns(&stored), columns(&self.schema));
+        if found == expected {
+            return Ok(());
+        }
+        let is_new = |name: &str| {
+            stored.field_with_name(name).is_err()
+                && self.schema.field_with_name(name).is_ok_and(|field| field.is_nullable())
+        };
+        expected.retain(|(name, _)| !is_new(name));
+        match found == expected {
+            true => self.widen(&state).await,
             false => Err(Error::internal(format!(
                 "system table `{}` has other columns than expected: {stored:?}",
                 self.name
             ))),
         }
+    }
+
+    /// Gives the table its columns of now; rows that are there have NULL in the new ones.
+    async fn widen(&self, state: &DeltaTableState) -> Result<()> {
+        let columns: StructType =
+            self.schema.as_ref().try_into_kernel().map_err(|error: arrow::error::ArrowError| {
+                Error::internal(format!("system table `{}` cannot have its columns: {error}", self.name))
+            })?;
+        let metadata = state.snapshot().metadata().clone().with_schema(&columns);
+        let metadata = metadata.map_err(|error| super::error::delta(error.into()))?;
+        let notes = CommitNotes::default();
+        let guarded = self.table.guarded(&notes.gate, Some(state.version()));
+        let new = columns.fields().filter(|field| state.snapshot().arrow_schema().index_of(field.name()).is_err());
+        let operation = DeltaOperation::AddColumn { fields: new.cloned().collect() };
+        let commit = CommitBuilder::from(commit::properties(&notes, None))
+            .with_actions(vec![Action::Metadata(metadata)])
+            .build(Some(state as &dyn TableReference), guarded.clone(), operation);
+        let landed = commit::outcome(&guarded, commit.await)?;
+        self.lake.committed(&self.table, landed.version);
+        Ok(())
     }
 
     /// The batch in the table's types.

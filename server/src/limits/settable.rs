@@ -26,6 +26,10 @@ pub struct Limits {
     pub result_ttl: Duration,
     /// `memory_per_query`: bytes that one statement may reserve; `None` for a fixed part of the pool.
     pub memory_per_query: Option<usize>,
+    /// `threads`: threads that one statement computes on; zero for as many as the machine has.
+    pub threads: usize,
+    /// `batch_rows`: rows of one batch that a query works on.
+    pub batch_rows: usize,
     /// `max_spill_bytes`: spill files of all running statements together.
     pub max_spill_bytes: usize,
     /// `max_sessions`: live sessions.
@@ -56,6 +60,8 @@ impl Default for Limits {
             result_read_stall: RESULT_READ_STALL,
             result_ttl: RESULT_TTL,
             memory_per_query: None,
+            threads: 0,
+            batch_rows: BATCH_ROWS,
             max_spill_bytes: usize::try_from(SPILL_BYTES_MAX).unwrap_or(usize::MAX),
             max_sessions: SESSIONS_MAX,
             max_sessions_per_principal: SESSIONS_PER_PRINCIPAL_MAX,
@@ -71,7 +77,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The names, in the order in which the documentation has them.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 18] = [
         "max_concurrent_queries",
         "max_queued_queries",
         "queue_wait",
@@ -79,6 +85,8 @@ impl Limits {
         "result_read_stall",
         "result_ttl",
         "memory_per_query",
+        "threads",
+        "batch_rows",
         "max_spill_bytes",
         "max_sessions",
         "max_sessions_per_principal",
@@ -89,6 +97,13 @@ impl Limits {
         "max_message_bytes",
         "drain_timeout",
     ];
+
+    /// The threads that one statement computes on, one at least.
+    pub fn compute_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let wanted = if self.threads == 0 { cores() } else { self.threads };
+        wanted.min(COMPUTE_THREADS_MAX)
+    }
 
     /// Sets the limit of that name from its text: a number, a number of bytes, or a duration.
     ///
@@ -102,6 +117,8 @@ impl Limits {
             "result_read_stall" => self.result_read_stall = positive(name, value)?,
             "result_ttl" => self.result_ttl = positive(name, value)?,
             "memory_per_query" => self.memory_per_query = Some(bytes(name, value)?),
+            "threads" => self.threads = count(name, value, 0)?,
+            "batch_rows" => self.batch_rows = count(name, value, 1)?,
             "max_spill_bytes" => self.max_spill_bytes = bytes(name, value)?,
             "max_sessions" => self.max_sessions = count(name, value, 1)?,
             "max_sessions_per_principal" => self.max_sessions_per_principal = count(name, value, 1)?,

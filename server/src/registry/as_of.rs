@@ -40,8 +40,7 @@ impl Inner {
         let (until, tail) = {
             let state = self.published.read();
             let until = until(&state, table, at)?;
-            // The index has the last state of every row; of the metrics, where every row stays, only the latest.
-            if until.includes(state.index.last()) && table != SystemTable::Metrics {
+            if until.includes(state.index.last()) && table.is_indexed() {
                 let versions: Vec<Arc<Version>> = state.index.versions(table).cloned().collect();
                 drop(state);
                 return batches::visible(table, &versions);

@@ -272,6 +272,9 @@ mod tests {
             started_at: time,
             ended_at: None,
             error: Some(String::new()),
+            cpu_level: Some("x86-64-v3".into()),
+            session: None,
+            parameters: None,
         };
         assert_eq!(there_and_back(Record::Runs(run.clone())).record, Record::Runs(run));
         let model = Model { name: "größe".into(), description: None, created_at: time };

@@ -4,7 +4,10 @@
 //! how a cell is stored.
 
 use super::batches::{CellReader, CellWriter};
-use super::rows::{Experiment, Input, Metric, Model, ModelAlias, ModelVersion, Param, Run, RunSource, RunStatus};
+use super::rows::{
+    Experiment, Input, Lineage, LineageKind, LineageRole, Metric, Model, ModelAlias, ModelVersion, Param, Run,
+    RunSource, RunStatus,
+};
 use super::tables::SystemTable;
 use super::version::{Record, number};
 use crate::Result;
@@ -21,6 +24,7 @@ impl Record {
             Record::Models(row) => row.write(to),
             Record::ModelVersions(row) => row.write(to),
             Record::ModelAliases(row) => row.write(to),
+            Record::Lineage(row) => row.write(to),
         }
     }
 
@@ -35,6 +39,7 @@ impl Record {
             SystemTable::Models => Record::Models(Model::read(from)?),
             SystemTable::ModelVersions => Record::ModelVersions(ModelVersion::read(from)?),
             SystemTable::ModelAliases => Record::ModelAliases(ModelAlias::read(from)?),
+            SystemTable::Lineage => Record::Lineage(Lineage::read(from)?),
         })
     }
 }
@@ -75,6 +80,9 @@ impl Run {
         to.time(self.started_at);
         to.time_or_null(self.ended_at);
         to.text_or_null(self.error.as_deref());
+        to.text_or_null(self.cpu_level.as_deref());
+        to.text_or_null(self.session.as_deref());
+        to.text_or_null(self.parameters.as_deref());
     }
 
     fn read(from: &mut CellReader) -> Result<Self> {
@@ -93,6 +101,9 @@ impl Run {
             started_at: from.time()?,
             ended_at: from.time_or_null()?,
             error: from.text_or_null()?,
+            cpu_level: from.text_or_null()?,
+            session: from.text_or_null()?,
+            parameters: from.text_or_null()?,
         })
     }
 }
@@ -208,5 +219,39 @@ impl ModelAlias {
 
     fn read(from: &mut CellReader) -> Result<Self> {
         Ok(ModelAlias { name: from.text()?, alias: from.text()?, version: from.count()? })
+    }
+}
+
+impl Lineage {
+    fn write(&self, to: &mut CellWriter) {
+        to.text(&self.query_id);
+        to.text(&self.user_name);
+        to.text(self.kind.name());
+        to.text(&self.model);
+        to.big_int(number(self.model_version));
+        to.text(&self.artifact_sha256);
+        to.text(self.role.name());
+        to.text(&self.table_schema);
+        to.text(&self.table_name);
+        to.text(&self.table_id);
+        to.big_int(number(self.table_version));
+        to.time(self.created_at);
+    }
+
+    fn read(from: &mut CellReader) -> Result<Self> {
+        Ok(Lineage {
+            query_id: from.text()?,
+            user_name: from.text()?,
+            kind: LineageKind::from_name(&from.text()?)?,
+            model: from.text()?,
+            model_version: from.count()?,
+            artifact_sha256: from.text()?,
+            role: LineageRole::from_name(&from.text()?)?,
+            table_schema: from.text()?,
+            table_name: from.text()?,
+            table_id: from.text()?,
+            table_version: from.count()?,
+            created_at: from.time()?,
+        })
     }
 }

@@ -44,6 +44,7 @@ fn record(index: &Index, row: Row) -> Result<(bool, Record)> {
         Row::Model(row) => Record::Models(row),
         Row::ModelVersion(row) => Record::ModelVersions(row),
         Row::ModelAlias(row) => Record::ModelAliases(row),
+        Row::Lineage(row) => Record::Lineage(row),
         Row::UnsetAlias { name, alias } => {
             index.known_model(&name)?;
             let row = index.model_alias(&name, &alias).ok_or_else(|| index.unknown_alias(&name, &alias))?;
@@ -70,6 +71,8 @@ impl Checked<'_> {
             Record::Params(row) => self.needs_run(&row.run_id),
             Record::Metrics(row) => self.needs_run(&row.run_id),
             Record::Inputs(row) => self.needs_run(&row.run_id),
+            // It is true however short the model lived.
+            Record::Lineage(_) => Ok(()),
             Record::Models(row) => Ok(check_model_name(&row.name)?),
             Record::ModelVersions(row) => self.model_version(row),
             Record::ModelAliases(row) => {

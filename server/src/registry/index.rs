@@ -1,7 +1,7 @@
 //! The current rows of the system tables in memory, with the look-ups that the engine and training need.
 //!
-//! It holds the last version of each row, and of a metric the greatest (step, timestamp, value); older versions are
-//! read from the Delta tables where somebody asks. It is plain data: no lock, no file, no clock.
+//! It holds the last version of each row, and of a metric the greatest (step, timestamp, value); lineage and older
+//! versions are read from the Delta tables where somebody asks. It is plain data: no lock, no file, no clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,9 +88,9 @@ impl Index {
         rows_of!(self.versions(SystemTable::Runs), Runs)
     }
 
-    /// The TRAIN runs that have not ended; no index on them, since only a start of the server asks.
+    /// The runs of TRAIN and REPRODUCE that have not ended; no index on them, since only a start of the server asks.
     pub(super) fn running_trainings(&self) -> impl Iterator<Item = &Run> {
-        self.runs().filter(|run| run.status == RunStatus::Running && run.source == RunSource::Train)
+        self.runs().filter(|run| run.status == RunStatus::Running && run.source != RunSource::Client)
     }
 
     /// The parameters of a run, ordered by name.
@@ -213,6 +213,7 @@ impl Index {
                 let greatest = self.greatest_versions.entry(row.name.clone()).or_default();
                 *greatest = row.version.max(*greatest);
             }
+            Record::Lineage(_) => return,
             Record::Metrics(_) => {
                 key = Key::texts(&key.first, &key.second);
                 let point = |version: &Version| {

@@ -14,6 +14,7 @@
 //! - `open`: how a registry comes back
 //! - `fold`, `lake_tables`: from the log into Delta; `as_of`: what the tables said at some point
 //! - [`users`]: users and their tokens, in a file of their own that no query reads
+//! - `pending`: lineage between a commit and its rows here
 //! - `artifacts`: model files by their hash; `pins`: the table versions that models need
 
 mod artifacts;
@@ -29,6 +30,7 @@ mod lake_tables;
 mod log;
 mod micros;
 mod open;
+mod pending;
 mod pins;
 mod published;
 mod resolve;
@@ -44,7 +46,11 @@ mod tests;
 
 pub use fold::FoldTarget;
 pub use index::Index;
-pub use rows::{Experiment, Input, Metric, Model, ModelAlias, ModelVersion, Param, Row, Run, RunSource, RunStatus};
+pub use pending::{Pending, Prediction, TableAt, UsedModel};
+pub use rows::{
+    Experiment, Input, Lineage, LineageKind, LineageRole, Metric, Model, ModelAlias, ModelVersion, Param, Row, Run,
+    RunSource, RunStatus,
+};
 pub use tables::SystemTable;
 
 use std::ops::Deref;

@@ -57,6 +57,15 @@ pub struct Run {
     pub ended_at: Option<DateTime<Utc>>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The level of the processor that it ran on, such as `x86-64-v3`.
+    #[serde(default)]
+    pub cpu_level: Option<String>,
+    /// What of its session the statement depended on, as a JSON object.
+    #[serde(default)]
+    pub session: Option<String>,
+    /// The bound parameters, exactly: one row of an Arrow stream in base64. `system.params` shows them as texts.
+    #[serde(default)]
+    pub parameters: Option<String>,
 }
 
 /// Where a run stands.
@@ -99,6 +108,8 @@ impl RunStatus {
 pub enum RunSource {
     /// A TRAIN statement of this server; it cannot outlive the server.
     Train,
+    /// A REPRODUCE statement, which trains and registers nothing.
+    Reproduce,
     /// An outside client, which may come back to it after the server was away.
     Client,
 }
@@ -108,13 +119,14 @@ impl RunSource {
     pub fn name(self) -> &'static str {
         match self {
             RunSource::Train => "TRAIN",
+            RunSource::Reproduce => "REPRODUCE",
             RunSource::Client => "CLIENT",
         }
     }
 
     /// The source of that name.
     pub(super) fn from_name(name: &str) -> Result<Self> {
-        [RunSource::Train, RunSource::Client]
+        [RunSource::Train, RunSource::Reproduce, RunSource::Client]
             .into_iter()
             .find(|source| source.name() == name)
             .ok_or_else(|| Error::internal(format!("expected a run's source, found `{name}`")))
@@ -230,6 +242,93 @@ pub struct ModelAlias {
     pub version: u64,
 }
 
+/// A row of `system.lineage`: a table version that a model came from, or one that it wrote. Rows stay when the model
+/// goes; key `(query_id, kind, role, model, model_version, table_id, table_version)`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The statement's id.
+    pub query_id: String,
+    /// The principal.
+    pub user_name: String,
+    /// What the statement did with the model.
+    pub kind: LineageKind,
+    /// The model.
+    pub model: String,
+    /// Its version.
+    pub model_version: u64,
+    /// The hash of the version's artifact.
+    pub artifact_sha256: String,
+    /// Which end of it the table is.
+    pub role: LineageRole,
+    /// The table's schema at that time.
+    pub table_schema: String,
+    /// The table's name at that time.
+    pub table_name: String,
+    /// The table's id.
+    pub table_id: String,
+    /// The version that was read, or that was written.
+    pub table_version: u64,
+    /// When the statement had its effect.
+    #[serde(with = "micros")]
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a statement did with a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineageKind {
+    /// It made the version.
+    Train,
+    /// It wrote rows that the model took part in.
+    Predict,
+}
+
+impl LineageKind {
+    /// The text in `system.lineage.kind`.
+    pub fn name(self) -> &'static str {
+        match self {
+            LineageKind::Train => "train",
+            LineageKind::Predict => "predict",
+        }
+    }
+
+    /// The kind of that name.
+    pub(super) fn from_name(name: &str) -> Result<Self> {
+        [LineageKind::Train, LineageKind::Predict]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| Error::internal(format!("expected a kind of lineage, found `{name}`")))
+    }
+}
+
+/// Which end of a lineage a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineageRole {
+    /// It was read.
+    Source,
+    /// It was written.
+    Target,
+}
+
+impl LineageRole {
+    /// The text in `system.lineage.role`.
+    pub fn name(self) -> &'static str {
+        match self {
+            LineageRole::Source => "source",
+            LineageRole::Target => "target",
+        }
+    }
+
+    /// The role of that name.
+    pub(super) fn from_name(name: &str) -> Result<Self> {
+        [LineageRole::Source, LineageRole::Target]
+            .into_iter()
+            .find(|role| role.name() == name)
+            .ok_or_else(|| Error::internal(format!("expected a role in a lineage, found `{name}`")))
+    }
+}
+
 /// One change that a transaction asks for: a new version of a row, or the end of one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
@@ -249,6 +348,8 @@ pub enum Row {
     ModelVersion(ModelVersion),
     /// Sets an alias, or moves it.
     ModelAlias(ModelAlias),
+    /// Adds a lineage.
+    Lineage(Lineage),
     /// Takes an alias away.
     UnsetAlias {
         /// The model.

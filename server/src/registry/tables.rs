@@ -26,6 +26,8 @@ pub enum SystemTable {
     ModelVersions,
     /// `system.model_aliases`
     ModelAliases,
+    /// `system.lineage`
+    Lineage,
 }
 
 /// The type of a column, and whether it may be NULL.
@@ -51,7 +53,7 @@ use Nulls::{Allowed, Never};
 
 impl SystemTable {
     /// All of them.
-    pub const ALL: [SystemTable; 8] = [
+    pub const ALL: [SystemTable; 9] = [
         SystemTable::Experiments,
         SystemTable::Runs,
         SystemTable::Params,
@@ -60,6 +62,7 @@ impl SystemTable {
         SystemTable::Models,
         SystemTable::ModelVersions,
         SystemTable::ModelAliases,
+        SystemTable::Lineage,
     ];
 
     /// The table's name in the schema `system`.
@@ -73,12 +76,19 @@ impl SystemTable {
             SystemTable::Models => "models",
             SystemTable::ModelVersions => "model_versions",
             SystemTable::ModelAliases => "model_aliases",
+            SystemTable::Lineage => "lineage",
         }
     }
 
     /// The table of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// Whether the index in memory has the last version of every row. Of the metrics it has only the latest, and of
+    /// lineage, which grows with every statement that predicts and which nobody looks up, nothing.
+    pub(super) fn is_indexed(self) -> bool {
+        !matches!(self, SystemTable::Metrics | SystemTable::Lineage)
     }
 
     /// The place in [`SystemTable::ALL`].
@@ -106,6 +116,7 @@ impl SystemTable {
             SystemTable::Models => MODELS,
             SystemTable::ModelVersions => MODEL_VERSIONS,
             SystemTable::ModelAliases => MODEL_ALIASES,
+            SystemTable::Lineage => LINEAGE,
         }
     }
 }
@@ -136,6 +147,9 @@ const RUNS: &[Column] = &[
     ("started_at", Time, Never),
     ("ended_at", Time, Allowed),
     ("error", Text, Allowed),
+    ("cpu_level", Text, Allowed),
+    ("session", Text, Allowed),
+    ("parameters", Text, Allowed),
 ];
 const PARAMS: &[Column] = &[("run_id", Text, Never), ("key", Text, Never), ("value", Text, Never)];
 const METRICS: &[Column] = &[
@@ -170,6 +184,20 @@ const MODEL_VERSIONS: &[Column] = &[
     ("created_at", Time, Never),
 ];
 const MODEL_ALIASES: &[Column] = &[("name", Text, Never), ("alias", Text, Never), ("version", BigInt, Never)];
+const LINEAGE: &[Column] = &[
+    ("query_id", Text, Never),
+    ("user_name", Text, Never),
+    ("kind", Text, Never),
+    ("model", Text, Never),
+    ("model_version", BigInt, Never),
+    ("artifact_sha256", Text, Never),
+    ("role", Text, Never),
+    ("table_schema", Text, Never),
+    ("table_name", Text, Never),
+    ("table_id", Text, Never),
+    ("table_version", BigInt, Never),
+    ("created_at", Time, Never),
+];
 
 fn schema<'a>(columns: impl Iterator<Item = &'a Column>) -> Schema {
     Schema::new(

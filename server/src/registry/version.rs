@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::micros;
-use super::rows::{Experiment, Input, Metric, Model, ModelAlias, ModelVersion, Param, Run};
+use super::rows::{Experiment, Input, Lineage, Metric, Model, ModelAlias, ModelVersion, Param, Run};
 use super::tables::SystemTable;
 
 /// When a transaction happened: its place in the order of all, and the time that was recorded for it.
@@ -43,6 +43,8 @@ pub enum Record {
     ModelVersions(ModelVersion),
     /// `system.model_aliases`
     ModelAliases(ModelAlias),
+    /// `system.lineage`
+    Lineage(Lineage),
 }
 
 /// A row as it was from a transaction on.
@@ -128,6 +130,7 @@ impl Record {
             Record::Models(_) => SystemTable::Models,
             Record::ModelVersions(_) => SystemTable::ModelVersions,
             Record::ModelAliases(_) => SystemTable::ModelAliases,
+            Record::Lineage(_) => SystemTable::Lineage,
         }
     }
 
@@ -145,6 +148,12 @@ impl Record {
             Record::Models(row) => Key::texts(&row.name, ""),
             Record::ModelVersions(row) => Key::numbered(&row.name, "", number(row.version)),
             Record::ModelAliases(row) => Key::texts(&row.name, &row.alias),
+            Record::Lineage(row) => {
+                // No name of a model has a slash in it.
+                let (kind, role) = (row.kind.name(), row.role.name());
+                let second = format!("{}/{}/{kind}/{role}/{}", row.model, row.model_version, row.table_id);
+                Key::numbered(&row.query_id, &second, number(row.table_version))
+            }
         }
     }
 
@@ -159,6 +168,7 @@ impl Record {
             Record::Metrics(row) => row.timestamp = micros::cut(row.timestamp),
             Record::Models(row) => row.created_at = micros::cut(row.created_at),
             Record::ModelVersions(row) => row.created_at = micros::cut(row.created_at),
+            Record::Lineage(row) => row.created_at = micros::cut(row.created_at),
             Record::Params(_) | Record::Inputs(_) | Record::ModelAliases(_) => {}
         }
         self

@@ -1,8 +1,8 @@
-//! `ALTER MODEL … SET|UNSET ALIAS` and `DROP MODEL`.
+//! `ALTER MODEL … SET|UNSET ALIAS`, `DROP MODEL`, `REPRODUCE MODEL` and `EXPORT MODEL`.
 //!
 //! It knows nothing of which models exist.
 
-use limn_sql_udfs::model::reference::check_alias;
+use limn_sql_udfs::model::reference::{ModelRef, Selector, check_alias};
 
 use super::dialect::Cursor;
 use super::statement::Statement;
@@ -60,6 +60,49 @@ pub fn drop(mut cursor: Cursor<'_>) -> Result<Statement> {
     };
     cursor.end()?;
     Ok(Statement::DropModel { target: ModelTarget { model, version }, if_exists })
+}
+
+/// `EXPORT [OR REPLACE] MODEL name [VERSION n | ALIAS a] TO 'uri'`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportModel {
+    /// The model and the version.
+    pub model: ModelRef,
+    /// The path or `file:` URL, as written.
+    pub to: String,
+    /// `OR REPLACE`.
+    pub replace: bool,
+}
+
+/// Parses a statement that begins with `REPRODUCE`.
+pub fn reproduce(mut cursor: Cursor<'_>) -> Result<Statement> {
+    cursor.expect_words(&["REPRODUCE", "MODEL"])?;
+    let model = selected(&mut cursor)?;
+    cursor.end()?;
+    Ok(Statement::Reproduce(model))
+}
+
+/// Parses a statement that begins with `EXPORT`.
+pub fn export(mut cursor: Cursor<'_>) -> Result<Statement> {
+    cursor.expect_words(&["EXPORT"])?;
+    let replace = cursor.words(&["OR", "REPLACE"]);
+    cursor.expect_words(&["MODEL"])?;
+    let model = selected(&mut cursor)?;
+    cursor.expect_words(&["TO"])?;
+    let to = cursor.string("a path in quotes")?;
+    cursor.end()?;
+    Ok(Statement::ExportModel(ExportModel { model, to, replace }))
+}
+
+/// `name [VERSION n | ALIAS a]`.
+pub(super) fn selected(cursor: &mut Cursor<'_>) -> Result<ModelRef> {
+    let name = cursor.name_or_string("a model name")?;
+    let selector = match (cursor.words(&["VERSION"]), cursor.words(&["ALIAS"])) {
+        (true, false) => Selector::Version(version(cursor)?),
+        (false, true) => Selector::Alias(cursor.name_or_string("an alias")?),
+        (true, true) => return Err(Error::input("expected `VERSION n` or `ALIAS a`, found both")),
+        (false, false) => Selector::Latest,
+    };
+    Ok(ModelRef { name, selector })
 }
 
 /// A version number from 1.

@@ -26,6 +26,8 @@ pub enum Show {
     Catalogs,
     /// `SHOW MODELS`.
     Models,
+    /// `SHOW ALGORITHMS`: what `USING` takes, with parameters.
+    Algorithms,
     /// `SHOW QUERIES`: what runs and what waits.
     Queries,
     /// `SHOW USERS`.
@@ -73,6 +75,7 @@ pub fn show(mut cursor: Cursor<'_>) -> Result<Statement> {
         "SCHEMAS" | "DATABASES" => take(&mut cursor, &what, Show::Schemas),
         "CATALOGS" => take(&mut cursor, &what, Show::Catalogs),
         "MODELS" => take(&mut cursor, &what, Show::Models),
+        "ALGORITHMS" => take(&mut cursor, &what, Show::Algorithms),
         "QUERIES" => take(&mut cursor, &what, Show::Queries),
         "USERS" => take(&mut cursor, &what, Show::Users),
         "TOKENS" => take(&mut cursor, &what, Show::Tokens),

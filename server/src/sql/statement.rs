@@ -3,11 +3,12 @@
 //! Each family of statements has its own file; this one only finds the right one, and says clearly what Limn does not
 //! do. It knows nothing of catalogs.
 
+use limn_sql_udfs::model::reference::ModelRef;
 use sqlparser::ast::{self, ObjectName, ObjectNamePart};
 
 use super::copy::CopyInto;
 use super::dialect::{Cursor, fold};
-use super::model::{AlterModel, ModelTarget};
+use super::model::{AlterModel, ExportModel, ModelTarget};
 use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
@@ -69,6 +70,10 @@ pub enum Statement {
     Show(Show),
     /// `TRAIN MODEL`.
     Train(Box<Train>),
+    /// `REPRODUCE MODEL`.
+    Reproduce(ModelRef),
+    /// `EXPORT MODEL`.
+    ExportModel(ExportModel),
     /// `ALTER MODEL`.
     AlterModel(AlterModel),
     /// `DROP MODEL`.
@@ -111,8 +116,6 @@ const NOT_YET: &[&str] = &[
     "CALL",
     "EVALUATE",
     "IMPORT",
-    "EXPORT",
-    "REPRODUCE",
     "REFRESH",
     "PREPARE",
     "EXECUTE",
@@ -125,15 +128,34 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// First words of statements with an effect.
-const EFFECTS: &[&str] = &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "USE", "SET", "RESET", "KILL"];
+const EFFECTS: &[&str] =
+    &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "REPRODUCE", "EXPORT", "USE", "SET", "RESET", "KILL"];
 
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
 
 /// First words of what Limn does.
 const KNOWN: &[&str] = &[
-    "SELECT", "WITH", "VALUES", "TABLE", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "COPY", "SHOW", "DESCRIBE",
-    "DESC", "TRAIN", "USE", "SET", "RESET", "KILL",
+    "SELECT",
+    "WITH",
+    "VALUES",
+    "TABLE",
+    "FROM",
+    "EXPLAIN",
+    "INSERT",
+    "CREATE",
+    "DROP",
+    "COPY",
+    "SHOW",
+    "DESCRIBE",
+    "DESC",
+    "TRAIN",
+    "REPRODUCE",
+    "EXPORT",
+    "USE",
+    "SET",
+    "RESET",
+    "KILL",
 ];
 
 /// Parses one statement.
@@ -156,6 +178,8 @@ pub fn parse(text: &str) -> Result<Statement> {
         "SHOW" => show::show(cursor),
         "DESCRIBE" | "DESC" => show::describe(cursor),
         "TRAIN" => train::parse(cursor),
+        "REPRODUCE" => model::reproduce(cursor),
+        "EXPORT" => model::export(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("MODEL") => model::alter(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("USER") => user::alter(cursor),
         "USE" => {

@@ -6,9 +6,13 @@
 //!
 //! # Layout
 //! - `record`: the rows that a training leaves in the registry
+//! - `environment`: what a training runs on
+//! - `reproduce`: a training done again
 //! - `watch`: what a training may use and when it must stop
 
+mod environment;
 mod record;
+mod reproduce;
 mod watch;
 
 use std::sync::Arc;
@@ -22,8 +26,9 @@ use futures::stream::BoxStream;
 use limn_sql_udfs::train::{Request, Trained, sha256_hex, train};
 use tokio_util::sync::CancellationToken;
 
-use crate::registry::Registry;
+use crate::registry::{Registry, RunSource};
 use crate::{Class, Error, Result};
+pub use reproduce::{Again, RowCounts, environment_differences, outcome_differences, reproduce};
 pub use watch::Progress;
 use watch::TrainingWatch;
 
@@ -56,8 +61,12 @@ pub struct Job {
     pub query_id: String,
     /// Who trains.
     pub user_name: String,
-    /// The bound parameters with their values.
+    /// The bound parameters with their values and their types, as texts.
     pub bound: Vec<(String, String)>,
+    /// The bound parameters exactly, as a run keeps them.
+    pub parameters: Option<String>,
+    /// What of its session the query depends on, as a JSON object.
+    pub session: String,
     /// The table versions that the query reads.
     pub reads: Vec<Read>,
     /// The schema of the rows.
@@ -72,6 +81,8 @@ pub struct Job {
     pub deadline: Option<Instant>,
     /// Where it says how far it is.
     pub progress: Progress,
+    /// The threads that it may compute on.
+    pub threads: usize,
 }
 
 /// The columns of the one row that a training answers.
@@ -97,9 +108,9 @@ pub fn result_schema() -> Schema {
 /// nothing else has changed.
 pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
     let started = Instant::now();
-    let run = record::begin(registry, record::opening(&job)).await?;
-    let Job { request, schema, batches, memory, cancel, deadline, progress, .. } = job;
-    let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline, progress));
+    let run = record::begin(registry, record::opening(&job, RunSource::Train)).await?;
+    let Job { request, schema, batches, memory, cancel, deadline, progress, threads, .. } = job;
+    let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline, progress, threads));
     let learned = learn(request, schema, batches, Arc::clone(&watch)).await;
     let stored = match learned {
         Ok(trained) => {

@@ -2,20 +2,18 @@
 //!
 //! Each function is one transaction. It learns nothing and reads no rows of data.
 
-use limn_sql_udfs::model::signature::Task;
 use limn_sql_udfs::train::{Metric as Measured, Split, Trained, Value};
 
+use super::environment::{ENGINE_BUILD, cpu_level};
 use super::{Job, now};
 use crate::registry::{
-    Experiment, Index, Input, Metric, Model, ModelAlias, ModelVersion, Param, Registry, Row, Run, RunSource, RunStatus,
+    Experiment, Index, Input, Lineage, LineageKind, LineageRole, Metric, Model, ModelAlias, ModelVersion, Param,
+    Registry, Row, Run, RunSource, RunStatus,
 };
 use crate::{Error, Result};
 
 /// The experiment of trainings that name none.
 const DEFAULT_EXPERIMENT: &str = "Default";
-
-/// The build that a run records.
-const ENGINE_BUILD: &str = concat!("limn ", env!("CARGO_PKG_VERSION"));
 
 /// A run that has begun.
 #[derive(Debug, Clone)]
@@ -37,8 +35,15 @@ pub(super) struct Opening {
     alias: Option<String>,
 }
 
+impl Opening {
+    /// Adds something that was asked for.
+    pub(super) fn says(&mut self, key: &str, value: String) {
+        self.rows.push(param(&self.row.run_id, key.into(), value));
+    }
+}
+
 /// What a job writes down first: `RUNNING`, what was asked for, and every table version that will be read.
-pub(super) fn opening(job: &Job) -> Opening {
+pub(super) fn opening(job: &Job, source: RunSource) -> Opening {
     let run_id = uuid::Uuid::new_v4().simple().to_string();
     let experiment = job.experiment.clone().unwrap_or_else(|| DEFAULT_EXPERIMENT.into());
     let row = Run {
@@ -46,7 +51,7 @@ pub(super) fn opening(job: &Job) -> Opening {
         experiment_id: String::new(),
         name: job.model.clone(),
         status: RunStatus::Running,
-        source: RunSource::Train,
+        source,
         user_name: job.user_name.clone(),
         query_id: Some(job.query_id.clone()),
         statement: Some(job.statement.clone()),
@@ -56,6 +61,9 @@ pub(super) fn opening(job: &Job) -> Opening {
         started_at: now(),
         ended_at: None,
         error: None,
+        cpu_level: Some(cpu_level().into()),
+        session: Some(job.session.clone()),
+        parameters: job.parameters.clone(),
     };
     let mut rows: Vec<Row> = asked(job).into_iter().map(|(key, value)| param(&run_id, key, value)).collect();
     rows.extend(job.reads.iter().map(|read| {
@@ -121,8 +129,8 @@ fn param(run_id: &str, key: String, value: String) -> Row {
     Row::Param(Param { run_id: run_id.into(), key, value })
 }
 
-/// Makes the model version visible and ends its run, at once. The version's number.
-pub(super) async fn finish(registry: &Registry, begun: &Begun, trained: &Trained, sha256: &str) -> Result<u64> {
+/// How a run ends well: what was used and what was measured.
+fn ended(begun: &Begun, trained: &Trained) -> Vec<Row> {
     let run_id = begun.row.run_id.clone();
     let measured_at = now();
     let mut rows: Vec<Row> =
@@ -145,8 +153,21 @@ pub(super) async fn finish(registry: &Registry, begun: &Begun, trained: &Trained
         ended_at: Some(measured_at),
         ..begun.row.clone()
     }));
+    rows
+}
+
+/// Ends a run that registers nothing.
+pub(super) async fn conclude(registry: &Registry, begun: &Begun, trained: &Trained, sha256: &str) -> Result<()> {
+    let mut rows = ended(begun, trained);
+    rows.push(param(&begun.row.run_id, "artifact_sha256".into(), sha256.into()));
+    registry.transact(move |_| Ok((rows, ()))).await
+}
+
+/// Makes the model version visible and ends its run, at once. The version's number.
+pub(super) async fn finish(registry: &Registry, begun: &Begun, trained: &Trained, sha256: &str) -> Result<u64> {
+    let mut rows = ended(begun, trained);
     let mut version = version_row(begun, trained, sha256)?;
-    let alias = begun.alias.clone();
+    let (alias, begun_row) = (begun.alias.clone(), begun.row.clone());
     registry
         .transact(move |index| {
             version.version = index.next_version(&version.name);
@@ -158,11 +179,35 @@ pub(super) async fn finish(registry: &Registry, begun: &Begun, trained: &Trained
                 }));
             }
             let (name, number) = (version.name.clone(), version.version);
+            rows.extend(learned_from(index, &begun_row, &version));
             rows.push(Row::ModelVersion(version));
             rows.extend(alias.map(|alias| Row::ModelAlias(ModelAlias { name, alias, version: number })));
             Ok((rows, number))
         })
         .await
+}
+
+/// The tables that a new version comes from.
+fn learned_from(index: &Index, run: &Run, version: &ModelVersion) -> Vec<Row> {
+    let inputs = index.inputs(&run.run_id);
+    inputs
+        .map(|input| {
+            Row::Lineage(Lineage {
+                query_id: run.query_id.clone().unwrap_or_default(),
+                user_name: run.user_name.clone(),
+                kind: LineageKind::Train,
+                model: version.name.clone(),
+                model_version: version.version,
+                artifact_sha256: version.artifact_sha256.clone(),
+                role: LineageRole::Source,
+                table_schema: input.table_schema.clone(),
+                table_name: input.table_name.clone(),
+                table_id: input.table_id.clone(),
+                table_version: input.version,
+                created_at: version.created_at,
+            })
+        })
+        .collect()
 }
 
 fn version_row(begun: &Begun, trained: &Trained, sha256: &str) -> Result<ModelVersion> {
@@ -175,11 +220,8 @@ fn version_row(begun: &Begun, trained: &Trained, sha256: &str) -> Result<ModelVe
         model_id: format!("m-{}", uuid::Uuid::new_v4().simple()),
         run_id: Some(begun.row.run_id.clone()),
         algorithm: trained.algorithm.into(),
-        task: match trained.signature.task {
-            Task::Regression => "regression".into(),
-            Task::Classification => "classification".into(),
-        },
-        target: Some(trained.signature.target.name.clone()),
+        task: trained.signature.task.name().into(),
+        target: trained.signature.target.as_ref().map(|target| target.name.clone()),
         signature,
         artifact_sha256: sha256.into(),
         artifact_bytes: trained.artifact.len() as u64,

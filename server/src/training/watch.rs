@@ -39,6 +39,7 @@ pub(super) struct TrainingWatch {
     cancel: CancellationToken,
     deadline: Option<Instant>,
     progress: Progress,
+    threads: usize,
 }
 
 impl TrainingWatch {
@@ -47,8 +48,9 @@ impl TrainingWatch {
         cancel: CancellationToken,
         deadline: Option<Instant>,
         progress: Progress,
+        threads: usize,
     ) -> Self {
-        TrainingWatch { memory: Mutex::new(memory), cancel, deadline, progress }
+        TrainingWatch { memory: Mutex::new(memory), cancel, deadline, progress, threads }
     }
 
     /// Why the training must stop, if it must.
@@ -98,6 +100,10 @@ impl Watch for TrainingWatch {
 
     fn progress(&self, done: f64) {
         self.progress.is(done);
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 
     fn reserve(&self, bytes: usize) -> limn_sql_udfs::Result<()> {

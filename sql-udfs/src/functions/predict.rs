@@ -14,7 +14,7 @@ use datafusion_expr::{
 };
 
 use crate::model::evaluator::Evaluator;
-use crate::model::signature::{Feature, ValueType};
+use crate::model::signature::{Feature, Task, ValueType};
 use crate::{Error, Result};
 
 /// A model version that a plan scores.
@@ -69,6 +69,27 @@ pub fn function(registered_name: &str, reference: &str, output: Output, model: A
 /// The bound model, where `udf` is one of [`function`]'s.
 pub fn model_of(udf: &ScalarUDF) -> Option<&Arc<BoundModel>> {
     udf.inner().downcast_ref::<Predict>().map(|predict| &predict.model)
+}
+
+/// The same function with another evaluator, which gives the same for the rows that it will see.
+///
+/// Gives `udf` itself where it is none of [`function`]'s.
+pub fn with_evaluator(udf: &ScalarUDF, evaluator: Arc<dyn Evaluator>) -> ScalarUDF {
+    match udf.inner().downcast_ref::<Predict>() {
+        None => udf.clone(),
+        Some(predict) => ScalarUDF::new_from_impl(Predict {
+            registered_name: predict.registered_name.clone(),
+            reference: predict.reference.clone(),
+            output: predict.output,
+            model: Arc::new(BoundModel { evaluator, ..BoundModel::clone(&predict.model) }),
+            signature: predict.signature.clone(),
+        }),
+    }
+}
+
+/// The text that named the model in the statement, where `udf` is one of [`function`]'s.
+pub fn reference_of(udf: &ScalarUDF) -> Option<&str> {
+    udf.inner().downcast_ref::<Predict>().map(|predict| predict.reference.as_str())
 }
 
 #[derive(Debug)]
@@ -126,6 +147,20 @@ impl Predict {
             ))
             .with_hint(format!("cast it: CAST(… AS {expected})"))
         })
+    }
+
+    /// The error of `PREDICT_PROBA` for a model that gives no probabilities.
+    fn no_probabilities(&self) -> Error {
+        let kind = match self.model.evaluator.signature().task {
+            Task::Regression => "a regressor",
+            Task::Reduction => "a reduction",
+            Task::Classification => "a classifier that only chooses",
+            Task::Clustering => "a clustering that only chooses",
+            Task::Anomaly => "a detector without a score",
+        };
+        let expected = "predict_proba expects a classifier, a clustering or an anomaly detector with probabilities";
+        Error::input(format!("model {} is {kind}: {expected}", self.display_name()))
+            .with_hint(format!("predict('{}', …) gives what it predicts", self.reference))
     }
 
     fn run(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -186,15 +221,14 @@ impl ScalarUDFImpl for Predict {
     fn return_type(&self, arg_types: &[DataType]) -> PlanResult<DataType> {
         self.coerce(arg_types)?;
         let signature = self.model.evaluator.signature();
-        match (self.output, signature.classes.is_empty()) {
-            (Output::Value, _) => Ok(signature.prediction_type()),
-            (Output::Probabilities, false) => Ok(signature.probability_type()),
-            (Output::Probabilities, true) => Err(Error::input(format!(
-                "model {} is a regressor: predict_proba expects a classifier",
-                self.display_name()
-            ))
-            .with_hint(format!("predict('{}', …) gives its number", self.reference))
-            .into()),
+        let has_probabilities = match signature.task {
+            Task::Regression | Task::Reduction => false,
+            Task::Classification | Task::Clustering | Task::Anomaly => self.model.evaluator.has_probabilities(),
+        };
+        match self.output {
+            Output::Value => Ok(signature.prediction_type()),
+            Output::Probabilities if has_probabilities => Ok(signature.probability_type()),
+            Output::Probabilities => Err(self.no_probabilities().into()),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
@@ -17,6 +18,34 @@ use crate::{Error, Result};
 /// The code of a text that the model does not know.
 const UNKNOWN: f64 = -1.0;
 
+/// The code of each text that a model knows.
+type Codes = HashMap<String, u32, BuildHasherDefault<TextHasher>>;
+
+/// A hash in a few steps, since every row's text needs one. The texts in the table are the model's few, so nobody can fill
+/// it with texts that collide.
+#[derive(Debug, Default, Clone)]
+struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        for word in words.iter().chain([&last]) {
+            let mixed = (self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.0 = mixed ^ (mixed >> 32);
+        }
+    }
+
+    fn write_u8(&mut self, _: u8) {
+        // What marks the end of a text; a table has nothing but texts.
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 /// How each feature becomes design columns.
 #[derive(Debug)]
 pub(crate) struct Design {
@@ -26,7 +55,7 @@ pub(crate) struct Design {
 #[derive(Debug)]
 enum Reader {
     Number,
-    Texts { form: CategoryForm, codes: HashMap<String, u32> },
+    Texts { form: CategoryForm, codes: Codes },
 }
 
 impl Reader {
@@ -82,11 +111,16 @@ impl Design {
         self.features.iter().map(&mut of_feature).collect()
     }
 
-    /// Reads feature columns of equal length, one for each feature in order, as far as they are used.
-    pub fn read<'a>(&'a self, features: &'a [ArrayRef], used: &[bool]) -> Result<DesignColumns<'a>> {
+    /// Reads feature columns of equal length, one for each feature in order.
+    pub fn read<'a>(&'a self, features: &'a [ArrayRef]) -> Result<DesignColumns<'a>> {
+        self.read_used(features, &vec![true; features.len()])
+    }
+
+    /// Reads those feature columns that are used; the others are empty.
+    pub fn read_used<'a>(&'a self, features: &'a [ArrayRef], used: &[bool]) -> Result<DesignColumns<'a>> {
         let value = |((reader, array), used): ((&Reader, &'a ArrayRef), &bool)| match used {
-            true => reader.read(array).map(Some),
-            false => Ok(None),
+            true => reader.read(array),
+            false => Ok(Cow::Borrowed(&[] as &[f64])),
         };
         let values = self.features.iter().zip(features).zip(used).map(value);
         Ok(DesignColumns { design: self, values: values.collect::<Result<_>>()? })
@@ -104,6 +138,11 @@ impl Design {
         }
     }
 
+    /// One feature as numbers, before texts become indicators: codes, -1 for a text that is not known, NaN for NULL.
+    pub fn numbers(&self, feature: usize, array: &ArrayRef) -> Result<Vec<f64>> {
+        Ok(self.features[feature].read(array)?.into_owned())
+    }
+
     /// Room for the indicators of one block.
     pub fn scratch(&self) -> Vec<Vec<f64>> {
         let indicators =
@@ -114,19 +153,23 @@ impl Design {
 }
 
 fn indicators(codes: &[f64], code: usize) -> impl Iterator<Item = f64> {
-    let code = code as f64;
-    codes.iter().map(move |value| match value {
+    codes.iter().map(move |value| indicator(*value, code))
+}
+
+/// The indicator of a category, for a row with that code.
+pub(crate) fn indicator(value: f64, code: usize) -> f64 {
+    match value {
         v if v.is_nan() => f64::NAN,
-        v => f64::from(*v == code),
-    })
+        v => f64::from(v == code as f64),
+    }
 }
 
 /// The features of some rows, of which blocks of design columns are made.
 #[derive(Debug)]
 pub(crate) struct DesignColumns<'a> {
     design: &'a Design,
-    /// For each feature its values, where it is used.
-    values: Vec<Option<Cow<'a, [f64]>>>,
+    /// For each feature its values; none where it is not used.
+    values: Vec<Cow<'a, [f64]>>,
 }
 
 impl DesignColumns<'_> {
@@ -137,9 +180,7 @@ impl DesignColumns<'_> {
             if let Reader::Texts { form: CategoryForm::Indicators, codes } = reader {
                 for code in 0..codes.len() {
                     scratch[next].clear();
-                    if let Some(values) = values {
-                        scratch[next].extend(indicators(&values[start..end], code));
-                    }
+                    scratch[next].extend(indicators(values.get(start..end).unwrap_or_default(), code));
                     next += 1;
                 }
             }
@@ -151,17 +192,44 @@ impl DesignColumns<'_> {
                 Reader::Texts { form: CategoryForm::Indicators, codes } => {
                     block.extend(made.by_ref().take(codes.len()).map(Vec::as_slice));
                 }
-                _ => block.push(values.as_ref().map_or(&[], |values| &values[start..end])),
+                _ => block.push(values.get(start..end).unwrap_or_default()),
             }
         }
         block
     }
 
+    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours.
+    pub fn gather(&self, rows: &[u32], out: &mut [Vec<f64>]) {
+        let mut next = out.iter_mut();
+        for (reader, values) in self.design.features.iter().zip(&self.values) {
+            let at = |row: &u32| values[*row as usize];
+            let indicators = match reader {
+                Reader::Texts { form: CategoryForm::Indicators, codes } => codes.len(),
+                _ => {
+                    next.by_ref().take(1).for_each(|column| {
+                        column.clear();
+                        column.extend(rows.iter().map(at));
+                    });
+                    continue;
+                }
+            };
+            for (code, column) in next.by_ref().take(indicators).enumerate() {
+                column.clear();
+                column.extend(rows.iter().map(|row| indicator(at(row), code)));
+            }
+        }
+    }
+
+    /// Fails where a value is missing, for models that were trained with `missing = 'error'`.
+    pub fn refuse_missing(&self, features: &[Feature]) -> Result<()> {
+        self.refuse_missing_in(features, &vec![true; features.len()])
+    }
+
     /// Fails where a value is missing in one of the `refused` features, for models that were trained with
     /// `missing = 'error'`.
-    pub fn refuse_missing(&self, features: &[Feature], refused: &[bool]) -> Result<()> {
+    pub fn refuse_missing_in(&self, features: &[Feature], refused: &[bool]) -> Result<()> {
         for ((feature, values), _) in features.iter().zip(&self.values).zip(refused).filter(|(_, refused)| **refused) {
-            if values.as_ref().is_some_and(|values| values.iter().any(|value| value.is_nan())) {
+            if values.iter().any(|value| value.is_nan()) {
                 return Err(missing_value(&feature.name));
             }
         }

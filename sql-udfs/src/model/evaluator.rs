@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
 
 use super::signature::Signature;
 use crate::Result;
@@ -25,9 +26,27 @@ pub trait Evaluator: Debug + Send + Sync {
     /// The probability of each class per row, as [`Signature::probability_type`]; an error for a regressor.
     fn predict_proba(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 
+    /// Whether [`Evaluator::predict_proba`] has an answer where the task allows one.
+    fn has_probabilities(&self) -> bool {
+        true
+    }
+
     /// What evaluates the model, for `EXPLAIN`.
     fn describe(&self) -> String {
         "native".to_owned()
+    }
+
+    /// The weights of a linear model, one a row: `output` (a class, a component, or NULL), `term`, `feature` and `category`
+    /// (NULL for the constant), `weight`. `None` for a model that has none.
+    fn coefficients(&self) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
+
+    /// The nodes of trees, one a row: `tree`, `node`, `depth`, `feature`, `operator` (`<=` or `in`), `threshold`,
+    /// `categories`, `missing_goes_yes`, `yes_node`, `no_node`, `leaf_values`, `rows`, `gain`. `None` for a model without
+    /// trees.
+    fn trees(&self) -> Result<Option<RecordBatch>> {
+        Ok(None)
     }
 
     /// For each feature of the signature whether any result depends on it. In place of the others any column of `rows`
@@ -81,6 +100,29 @@ impl FeatureRange {
     /// Always missing.
     pub fn null() -> Self {
         FeatureRange { known: Known::Texts(Vec::new()), missing: true }
+    }
+
+    /// The values that are also numbers from `low` to `high`; none of them is missing, unless `not_numbers` may be among
+    /// them.
+    #[must_use]
+    pub fn and_between(self, low: f64, high: f64, not_numbers: bool) -> Self {
+        let missing = self.missing && not_numbers;
+        let known = match self.known {
+            Known::Nothing => Known::Between(low, high),
+            Known::Between(least, greatest) => Known::Between(least.max(low), greatest.min(high)),
+            texts @ Known::Texts(_) => texts,
+        };
+        FeatureRange { known, missing }
+    }
+
+    /// The values that are also one of the texts; none of them is missing.
+    #[must_use]
+    pub fn and_texts(self, texts: Vec<String>) -> Self {
+        let texts = match self.known {
+            Known::Texts(known) => known.into_iter().filter(|text| texts.contains(text)).collect(),
+            Known::Nothing | Known::Between(..) => texts,
+        };
+        FeatureRange { known: Known::Texts(texts), missing: false }
     }
 }
 

@@ -9,6 +9,7 @@ mod scorer;
 pub(crate) use graph::read;
 pub(crate) use scorer::Scorer;
 
+use super::contents::Sums;
 use super::kernel::Kernel;
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
@@ -56,6 +57,10 @@ impl Kernel for Linear {
 
     fn score_block(&self, columns: &[&[f64]], out: &mut [f64]) {
         Scorer::new(self.clone()).score_block(columns, out);
+    }
+
+    fn sums(&self) -> Option<Sums<'_>> {
+        Some(Sums { weights: &self.weights, constants: &self.intercepts })
     }
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {

@@ -36,13 +36,21 @@ pub(crate) fn declare_classes(graph: &mut GraphBuilder, signature: &Signature, p
     graph.output(probabilities, data_type::DOUBLE, Some(signature.classes.len()));
 }
 
-/// Declares a clustering's outputs: the cluster of each row, a whole number, and the numbers by which it was chosen where
-/// they are probabilities.
-pub(crate) fn declare_clusters(graph: &mut GraphBuilder, label: &str, probabilities: Option<(&str, usize)>) {
+/// Declares a clustering's outputs: the number of the chosen cluster, or -1 for none, and a number for each cluster.
+pub(crate) fn declare_clusters(graph: &mut GraphBuilder, label: &str, probabilities: &str, clusters: usize) {
     graph.output(label, data_type::INT64, None);
-    if let Some((probabilities, clusters)) = probabilities {
-        graph.output(probabilities, data_type::DOUBLE, Some(clusters));
-    }
+    graph.output(probabilities, data_type::DOUBLE, Some(clusters));
+}
+
+/// Makes 1 for the chosen cluster and 0 for the others of clusters' numbers `[N]`.
+pub(crate) fn indicate(graph: &mut GraphBuilder, label: &str, clusters: usize) -> String {
+    let numbers: Vec<i64> = (0..clusters as i64).collect();
+    let numbers = graph.constant(Tensor::of_int64s(&[1, clusters], &numbers), "limn.clusters");
+    let axis = graph.constant(Tensor::of_int64s(&[1], &[1]), "limn.label_axis");
+    let labels = graph.node("Unsqueeze", &[label, &axis], vec![], "limn.labels");
+    let chosen = graph.node("Equal", &[&labels, &numbers], vec![], "limn.chosen");
+    let to_double = vec![Attribute::of_int("to", i64::from(data_type::DOUBLE))];
+    graph.node("Cast", &[&chosen], to_double, PROBABILITIES)
 }
 
 /// Declares an anomaly detector's outputs: -1 or 1, a whole number, and the score.
@@ -52,8 +60,8 @@ pub(crate) fn declare_anomaly(graph: &mut GraphBuilder, label: &str, score: &str
 }
 
 /// Declares a reduction's output.
-pub(crate) fn declare_components(graph: &mut GraphBuilder, components: &str, count: usize) {
-    graph.output(components, data_type::DOUBLE, Some(count));
+pub(crate) fn declare_components(graph: &mut GraphBuilder, components: &str, width: usize) {
+    graph.output(components, data_type::DOUBLE, Some(width));
 }
 
 fn classes_tensor(classes: &[ClassLabel]) -> Tensor {

@@ -105,7 +105,7 @@ fn linear_models_of_texts_are_read_back_and_need_only_what_has_a_weight() {
         let rows = 1000;
         let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
         let design = Design::new(&signature.features);
-        let (columns, mut scratch) = (design.read(&arrays, &[true; 5]).unwrap(), design.scratch());
+        let (columns, mut scratch) = (design.read(&arrays).unwrap(), design.scratch());
         let mut out = vec![0.0; rows * read.width()];
         read.score(&columns.block(0, rows, &mut scratch), &mut out);
         let used = load(&bytes).unwrap().used_features();

@@ -7,6 +7,7 @@ mod graph;
 
 pub(crate) use graph::read;
 
+use super::contents::{Node, Question};
 use super::kernel::Kernel;
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
@@ -196,6 +197,27 @@ impl Kernel for Tree {
             let start = leaf as usize * self.width;
             row.copy_from_slice(&self.leaves[start..start + self.width]);
         }
+    }
+
+    fn trees(&self) -> Option<Vec<Vec<Node>>> {
+        let place = |child: Child| match child {
+            Child::Node(node) => node,
+            Child::Leaf(leaf) => self.splits.len() + leaf,
+        };
+        let splits = self.splits.iter().map(|split| {
+            let question = Question {
+                column: split.feature,
+                threshold: Some(split.threshold),
+                codes: None,
+                missing_is_yes: split.missing_follows_yes,
+                yes: place(split.yes),
+                no: place(split.no),
+                gain: None,
+            };
+            Node { question: Some(question), values: Vec::new(), rows: Some(split.rows) }
+        });
+        let leaf = |values: &[f64]| Node { question: None, values: values.to_vec(), rows: None };
+        Some(vec![splits.chain(self.leaves.chunks(self.width).map(leaf)).collect()])
     }
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {

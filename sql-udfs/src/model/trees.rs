@@ -12,6 +12,7 @@ mod walks;
 
 pub(crate) use scorer::Scorer;
 
+use super::contents::{Node, Question};
 use super::design::Design;
 use super::kernel::Kernel;
 use super::linear::{logistic_pair, softmax};
@@ -228,6 +229,38 @@ pub(crate) fn scorer(view: &GraphView<'_>, signature: &Signature) -> Result<Box<
 /// The kernel's kind.
 pub(crate) const KIND: &str = "trees";
 
+impl Tree {
+    /// The tree as nodes: the splits, then the leaves.
+    fn nodes(&self, leaf_width: usize) -> Vec<Node> {
+        let place = |child: Child| match child {
+            Child::Node(node) => node,
+            Child::Leaf(leaf) => self.splits.len() + leaf,
+        };
+        let splits = self.splits.iter().map(|split| {
+            let (threshold, codes) = match &split.test {
+                Test::AtMost(threshold) => (Some(*threshold), None),
+                Test::AnyOf(codes) => (None, Some(codes.clone())),
+            };
+            let question = Question {
+                column: split.feature,
+                threshold,
+                codes,
+                missing_is_yes: split.missing_follows_yes,
+                yes: place(split.yes),
+                no: place(split.no),
+                gain: Some(split.gain),
+            };
+            Node { question: Some(question), values: Vec::new(), rows: Some(split.rows) }
+        });
+        let leaves = self.leaves.chunks(leaf_width.max(1)).enumerate().map(|(leaf, values)| Node {
+            question: None,
+            values: values.to_vec(),
+            rows: self.leaf_rows.get(leaf).copied(),
+        });
+        splits.chain(leaves).collect()
+    }
+}
+
 impl Kernel for Trees {
     fn kind(&self) -> &'static str {
         KIND
@@ -257,6 +290,10 @@ impl Kernel for Trees {
             }
             self.finish(&mut sums, out);
         }
+    }
+
+    fn trees(&self) -> Option<Vec<Vec<Node>>> {
+        Some(self.trees.iter().map(|tree| tree.nodes(self.leaf_width)).collect())
     }
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {

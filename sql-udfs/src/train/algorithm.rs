@@ -4,10 +4,15 @@
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
 use super::decision_tree::DecisionTree;
+use super::gaussian_mixture::GaussianMixture;
+use super::gaussian_nb::GaussianNb;
+use super::kmeans::KMeans;
 use super::linear_regression::LinearRegression;
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
+use super::pca::Pca;
 use super::rows::Rows;
+use super::svm::Svm;
 use super::workers::Workers;
 use super::{Metric, Watch};
 use crate::model::kernel::Kernel;
@@ -15,7 +20,8 @@ use crate::model::signature::{CategoryForm, Task, ValueType};
 use crate::{Error, Result};
 
 /// Every algorithm, in the order in which documentation lists them.
-pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[&LinearRegression, &LogisticRegression, &DecisionTree];
+pub(crate) static ALGORITHMS: &[&dyn Algorithm] =
+    &[&LinearRegression, &LogisticRegression, &DecisionTree, &GaussianNb, &KMeans, &GaussianMixture, &Pca, &Svm];
 
 /// A learning algorithm.
 pub(crate) trait Algorithm: Sync {

@@ -6,26 +6,34 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 
+use super::workers::Workers;
 use crate::Result;
 use crate::model::columns::{doubles, strict_cast};
 use crate::model::signature::ValueType;
 
-/// The hash of the values of a row that were absorbed so far.
-pub(super) type RowHash = u128;
+/// The hash of the values of a row that were absorbed so far: two halves that know nothing of each other.
+pub(super) type RowHash = [u64; 2];
 
 /// The hash of a row without values.
-pub(super) const EMPTY: RowHash = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
+pub(super) const EMPTY: RowHash = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344];
 
-/// An odd number without pattern: the fraction digits of pi.
-const MULTIPLIER: u128 = 0xa409_3822_299f_31d0_082e_fa98_ec4e_6c89;
+/// Odd numbers without pattern, one for each half: the fraction digits of pi.
+const MULTIPLIERS: RowHash = [0xa409_3822_299f_31d1, 0x082e_fa98_ec4e_6c89];
+/// The same for the last mixing.
+const LAST_MULTIPLIERS: RowHash = [0x4528_21e6_38d0_1377, 0xbe54_66cf_34e9_0c6d];
 /// What NULL absorbs as; no double has these bits after [`canonical_bits`].
 const NULL_WORD: u64 = 0xfff8_0000_0000_0001;
 /// The one NaN.
 const NAN_WORD: u64 = 0x7ff8_0000_0000_0000;
 
+/// The halves of a product, folded into one: all bits of the result depend on all bits of the value.
+fn fold(value: u64, multiplier: u64) -> u64 {
+    let product = u128::from(value) * u128::from(multiplier);
+    product as u64 ^ (product >> 64) as u64
+}
+
 fn absorb(hash: RowHash, word: u64) -> RowHash {
-    let mixed = (hash ^ u128::from(word)).wrapping_mul(MULTIPLIER);
-    mixed ^ (mixed >> 61)
+    [fold(hash[0] ^ word, MULTIPLIERS[0]), fold(hash[1] ^ word, MULTIPLIERS[1])]
 }
 
 fn canonical_bits(value: f64) -> u64 {
@@ -54,8 +62,15 @@ pub(super) fn absorb_column(array: &ArrayRef, hashes: &mut [RowHash]) -> Result<
         }
         _ => {
             let values = doubles(array)?;
-            for (row, (hash, value)) in hashes.iter_mut().zip(values.iter()).enumerate() {
-                *hash = absorb(*hash, if array.is_null(row) { NULL_WORD } else { canonical_bits(*value) });
+            match array.null_count() {
+                0 => {
+                    hashes.iter_mut().zip(values.iter()).for_each(|(h, value)| *h = absorb(*h, canonical_bits(*value)))
+                }
+                _ => {
+                    for (row, (hash, value)) in hashes.iter_mut().zip(values.iter()).enumerate() {
+                        *hash = absorb(*hash, if array.is_null(row) { NULL_WORD } else { canonical_bits(*value) });
+                    }
+                }
             }
         }
     }
@@ -71,17 +86,26 @@ fn absorb_text(hash: RowHash, text: Option<&str>) -> RowHash {
     absorb(hash, u64::from_le_bytes(last))
 }
 
-/// The numbers of the rows with `kept`, in canonical order.
-pub(super) fn order(hashes: &[RowHash], kept: impl Fn(usize) -> bool) -> Vec<u32> {
-    // Two halves and the number take 24 bytes where a u128 and the number would take 32.
-    let mut rows: Vec<(u64, u64, u32)> = hashes
-        .iter()
-        .enumerate()
-        .filter(|(row, _)| kept(*row))
-        .map(|(row, hash)| ((hash >> 64) as u64, *hash as u64, row as u32))
-        .collect();
-    rows.sort_unstable();
-    rows.into_iter().map(|(_, _, row)| row).collect()
+/// Mixes hashes whose rows are complete once more, so that values in sequence are in no sequence.
+pub(super) fn finish(hashes: &mut [RowHash]) {
+    for [left, right] in hashes {
+        (*left, *right) = (fold(*left, LAST_MULTIPLIERS[0]), fold(*right, LAST_MULTIPLIERS[1]));
+    }
+}
+
+/// What a row is sorted by: the first half of its hash's first half, and the row's number.
+pub(super) fn key(hash: RowHash, row: u32) -> u64 {
+    hash[0] >> 32 << 32 | u64::from(row)
+}
+
+/// The numbers of the rows with these keys, in canonical order.
+pub(super) fn order(mut keys: Vec<u64>, hash: impl Fn(u32) -> RowHash, workers: &Workers) -> Vec<u32> {
+    workers.sort(&mut keys);
+    // Few different rows share 32 bits of their hashes; rows that are equal share all of them.
+    for tied in keys.chunk_by_mut(|a, b| a >> 32 == b >> 32).filter(|tied| tied.len() > 1) {
+        tied.sort_unstable_by_key(|key| hash(*key as u32));
+    }
+    keys.into_iter().map(|key| key as u32).collect()
 }
 
 #[cfg(test)]
@@ -96,6 +120,7 @@ mod tests {
         let mut hashes = vec![EMPTY; array.len()];
         let array: ArrayRef = Arc::new(array);
         absorb_column(&array, &mut hashes).unwrap();
+        finish(&mut hashes);
         hashes
     }
 
@@ -123,13 +148,23 @@ mod tests {
     #[test]
     fn the_order_does_not_depend_on_arrival() {
         let values: Vec<i64> = (0..1000).map(|i| i * i % 997).collect();
-        let ordered = |values: Vec<i64>| {
-            let order = order(&hashes(Int64Array::from(values.clone())), |row| values[row] != 4);
+        let ordered = |values: Vec<i64>, threads| {
+            let hashes = hashes(Int64Array::from(values.clone()));
+            let kept = (0..values.len()).filter(|row| values[*row] != 4);
+            let keys = kept.map(|row| key(hashes[row], row as u32)).collect();
+            let order = order(keys, |row| hashes[row as usize], &Workers::new(threads).unwrap());
             order.into_iter().map(|row| values[row as usize]).collect::<Vec<_>>()
         };
-        let forward = ordered(values.clone());
-        assert_eq!(forward, ordered(values.into_iter().rev().collect()));
+        let forward = ordered(values.clone(), 1);
+        assert_eq!(forward, ordered(values.into_iter().rev().collect(), 2));
         assert!(!forward.contains(&4));
         assert!(!forward.is_sorted());
+    }
+
+    #[test]
+    fn rows_that_share_half_a_hash_are_ordered_by_the_rest() {
+        let hashes = [[7 << 32 | 2, 1], [7 << 32 | 1, 9], [3 << 32, 0], [7 << 32 | 1, 8]];
+        let keys = (0..4).map(|row| key(hashes[row as usize], row)).collect();
+        assert_eq!(order(keys, |row| hashes[row as usize], &Workers::new(1).unwrap()), [2, 3, 1, 0]);
     }
 }

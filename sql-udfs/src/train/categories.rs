@@ -8,25 +8,25 @@ use std::collections::HashMap;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::DataType;
 
+use super::places::Places;
 use crate::limits::CATEGORIES_MAX;
 use crate::model::columns::strict_cast;
 use crate::model::signature::{Categories, CategoryForm};
 use crate::{Error, Result};
 
-/// The categories of a feature in the training rows, which are numbered in the order of arrival.
-pub(super) fn find(name: &str, batches: &[ArrayRef], rows: &[u32], form: CategoryForm) -> Result<Categories> {
+/// The categories of a feature in the training rows.
+pub(super) fn find(name: &str, batches: &[ArrayRef], places: &Places, form: CategoryForm) -> Result<Categories> {
     let batches = batches.iter().map(|array| strict_cast(array, &DataType::Utf8)).collect::<Result<Vec<_>>>()?;
     let texts: Vec<&StringArray> = batches.iter().map(|array| array.as_string::<i32>()).collect();
-    let mut used = vec![false; texts.iter().map(|array| array.len()).sum()];
-    rows.iter().for_each(|row| used[*row as usize] = true);
     let mut counts: HashMap<&str, u64> = HashMap::new();
-    for (text, _) in texts.iter().flat_map(|array| array.iter()).zip(used).filter(|(_, used)| *used) {
+    let rows = texts.iter().flat_map(|array| array.iter()).enumerate();
+    for (_, text) in rows.filter(|(row, _)| places.trains(*row)) {
         if let Some(text) = text {
             *counts.entry(text).or_default() += 1;
         }
     }
     if counts.is_empty() {
-        return Err(Error::input(format!("feature `{name}` is NULL in all {} training rows", rows.len()))
+        return Err(Error::input(format!("feature `{name}` is NULL in all {} training rows", places.train()))
             .with_hint("leave it out of the query"));
     }
     let mut found: Vec<(&str, u64)> = counts.into_iter().collect();
@@ -46,7 +46,8 @@ mod tests {
 
     fn found(texts: Vec<Option<String>>, rows: &[u32]) -> Result<Categories> {
         let array: ArrayRef = Arc::new(StringArray::from(texts));
-        find("t", &[array.slice(0, 1), array.slice(1, array.len() - 1)], rows, CategoryForm::Codes)
+        let places = Places::new(array.len(), rows, &[]);
+        find("t", &[array.slice(0, 1), array.slice(1, array.len() - 1)], &places, CategoryForm::Codes)
     }
 
     #[test]

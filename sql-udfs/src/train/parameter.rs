@@ -20,6 +20,8 @@ pub enum Kind {
     DoubleBetween(f64, f64),
     /// A number between the first and the second, neither included.
     DoubleInside(f64, f64),
+    /// A number above the first and up to the second, itself included.
+    DoubleAboveTo(f64, f64),
     /// One of these texts.
     Choice(&'static [&'static str]),
     /// A number above the first, or one of these texts.
@@ -189,6 +191,7 @@ impl Specification {
             (Kind::DoubleInside(above, below), _) => {
                 number(value).filter(|v| *v > above && *v < below).map(Value::Double)
             }
+            (Kind::DoubleAboveTo(above, to), _) => number(value).filter(|v| *v > above && *v <= to).map(Value::Double),
             (Kind::Choice(texts) | Kind::AboveOrChoice(_, texts) | Kind::CountShareOrChoice(texts), Value::Text(v)) => {
                 texts.iter().find(|text| text.eq_ignore_ascii_case(v)).map(|text| Value::Text((*text).to_owned()))
             }
@@ -213,6 +216,11 @@ impl Specification {
         })
     }
 
+    /// The value where a statement leaves it out.
+    pub fn default_value(&self) -> Value {
+        self.default.value()
+    }
+
     /// What the parameter may be, in words.
     pub fn expected(&self) -> String {
         let kind = match self.kind {
@@ -222,10 +230,13 @@ impl Specification {
             Kind::DoubleAbove(above) => format!("a number above {above}"),
             Kind::DoubleBetween(from, to) => format!("a number from {from} to {to}"),
             Kind::DoubleInside(above, below) => format!("a number between {above} and {below}"),
+            Kind::DoubleAboveTo(above, to) => format!("a number above {above} and up to {to}"),
             Kind::Choice(texts) => choices(texts),
             Kind::AboveOrChoice(above, texts) => format!("a number above {above}, {}", choices(texts)),
+            Kind::CountShareOrChoice([]) => "a whole number from 1, or a share above 0 and up to 1".to_owned(),
             Kind::CountShareOrChoice(texts) => {
-                format!("a whole number from 1, a share above 0 and up to 1, {}", choices(texts))
+                let count = "a whole number from 1, a share above 0 and up to 1";
+                if texts.is_empty() { count.to_owned() } else { format!("{count}, {}", choices(texts)) }
             }
             Kind::Text => "text".to_owned(),
         };

@@ -2,18 +2,38 @@
 //!
 //! A split sees rows in canonical order, so that it does not depend on how they arrived.
 
+use super::workers::Workers;
 use super::{Split, random};
+use crate::limits::ROWS_PER_PIECE;
 
 /// Splits `order` into the rows to train on and the rows held out, both still in canonical order. `decider` has the split
 /// column's value for each row in the order of arrival.
-pub(super) fn apply(split: &Split, seed: u64, order: Vec<u32>, decider: Option<Vec<f64>>) -> (Vec<u32>, Vec<u32>) {
+pub(super) fn apply(
+    split: &Split,
+    seed: u64,
+    order: Vec<u32>,
+    decider: Option<Vec<f64>>,
+    workers: &Workers,
+) -> (Vec<u32>, Vec<u32>) {
+    apply_to(split, seed, order, decider.as_deref(), workers)
+}
+
+/// [`apply`] with a column that others need too.
+pub(super) fn apply_to(
+    split: &Split,
+    seed: u64,
+    order: Vec<u32>,
+    decider: Option<&[f64]>,
+    workers: &Workers,
+) -> (Vec<u32>, Vec<u32>) {
+    let part = |order, held_out: &(dyn Fn(usize, u32) -> bool + Sync)| part(order, held_out, workers);
     match (split, decider) {
-        (Split::Random(share), _) => part(order, |place, _| random::uniform(seed, place as u64) < *share),
+        (Split::Random(share), _) => part(order, &|place, _| random::uniform(seed, place as u64) < *share),
         (Split::Time { held_out, .. }, Some(times)) => {
             let from = first_held_out(order.iter().map(|row| times[*row as usize]).collect(), *held_out);
-            part(order, |_, row| from.is_some_and(|from| times[row as usize] >= from))
+            part(order, &|_, row| from.is_some_and(|from| times[row as usize] >= from))
         }
-        (Split::Column(_), Some(flags)) => part(order, |_, row| flags[row as usize] == 1.0),
+        (Split::Column(_), Some(flags)) => part(order, &|_, row| flags[row as usize] == 1.0),
         _ => (order, Vec::new()),
     }
 }
@@ -28,17 +48,31 @@ fn first_held_out(mut times: Vec<f64>, held_out: f64) -> Option<f64> {
     }
 }
 
-fn part(order: Vec<u32>, held_out: impl Fn(usize, u32) -> bool) -> (Vec<u32>, Vec<u32>) {
-    let (mut train, mut held) = (Vec::with_capacity(order.len()), Vec::new());
-    for (place, row) in order.into_iter().enumerate() {
-        if held_out(place, row) { held.push(row) } else { train.push(row) }
+fn part(order: Vec<u32>, held_out: &(dyn Fn(usize, u32) -> bool + Sync), workers: &Workers) -> (Vec<u32>, Vec<u32>) {
+    let pieces = workers.map(order.len().div_ceil(ROWS_PER_PIECE), |piece| {
+        let start = piece * ROWS_PER_PIECE;
+        let rows = &order[start..order.len().min(start + ROWS_PER_PIECE)];
+        let (mut train, mut held) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (place, row) in (start..).zip(rows) {
+            if held_out(place, *row) { held.push(*row) } else { train.push(*row) }
+        }
+        (train, held)
+    });
+    let mut parts = (Vec::with_capacity(order.len()), Vec::new());
+    for (train, held) in pieces {
+        parts.0.extend(train);
+        parts.1.extend(held);
     }
-    (train, held)
+    parts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn apply(split: &Split, seed: u64, order: Vec<u32>, decider: Option<Vec<f64>>) -> (Vec<u32>, Vec<u32>) {
+        super::apply(split, seed, order, decider, &Workers::new(1).unwrap())
+    }
 
     fn by_time(times: &[f64], held_out: f64) -> (Vec<u32>, Vec<u32>) {
         let split = Split::Time { column: "t".into(), held_out };

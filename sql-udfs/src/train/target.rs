@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type};
 
+use super::places::Places;
 use super::plan::{Column, Plan};
 use super::rows::Source;
-use crate::limits::CLASSES_MAX;
+use super::workers::Workers;
+use crate::limits::{CLASSES_MAX, ROWS_PER_PIECE};
 use crate::model::columns::strict_cast;
 use crate::model::signature::{ClassLabel, Task, ValueType};
 use crate::{Error, Result};
@@ -48,21 +50,29 @@ impl Target {
 }
 
 /// The targets of the training rows and the held-out rows, and the classes.
-pub(super) fn read(plan: &Plan, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<([Target; 2], Vec<ClassLabel>)> {
-    let Some(target) = &plan.target else { return Ok((parts.map(|rows| Target::None(rows.len())), Vec::new())) };
+pub(super) fn read(
+    plan: &Plan,
+    source: &mut Source<'_>,
+    places: &Places,
+    workers: &Workers,
+) -> Result<([Target; 2], Vec<ClassLabel>)> {
+    let Some(target) = &plan.target else {
+        let held_out = places.len() - places.train();
+        return Ok(([places.train(), held_out].map(Target::None), Vec::new()));
+    };
     match plan.task {
         Task::Classification => {
-            let (parts, classes) = classes(target, source, parts)?;
+            let (parts, classes) = classes(target, source, places, workers)?;
             Ok((parts.map(Target::Classes), classes))
         }
-        _ => Ok((numbers(target, source, parts)?.map(Target::Numbers), Vec::new())),
+        _ => Ok((numbers(target, source, places)?.map(Target::Numbers), Vec::new())),
     }
 }
 
-fn numbers(target: &Column, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<[Vec<f64>; 2]> {
+fn numbers(target: &Column, source: &mut Source<'_>, places: &Places) -> Result<[Vec<f64>; 2]> {
     let name = &target.feature.name;
-    let values = source.numbers(target)?;
-    let parts = parts.map(|rows| rows.iter().map(|row| values[*row as usize]).collect::<Vec<f64>>());
+    let arrays = source.take(target);
+    let parts = source.placed(arrays, places)?;
     if let Some(odd) = parts.iter().flatten().find(|value| !value.is_finite()) {
         return Err(Error::input(format!("target `{name}` has the value {odd}: expected finite numbers or NULL")));
     }
@@ -73,33 +83,62 @@ fn numbers(target: &Column, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Resu
     }
 }
 
-fn constant(name: &str, value: &str, rows: usize) -> Error {
+/// The error of a target with one value.
+pub(super) fn constant(name: &str, value: &str, rows: usize) -> Error {
     Error::input(format!("target `{name}` is constant: it is {value} in all {rows} training rows"))
         .with_hint("a model needs at least two values to tell apart")
 }
 
-fn classes(target: &Column, source: &mut Source<'_>, parts: [&[u32]; 2]) -> Result<([Vec<u32>; 2], Vec<ClassLabel>)> {
+fn classes(
+    target: &Column,
+    source: &Source<'_>,
+    places: &Places,
+    workers: &Workers,
+) -> Result<([Vec<u32>; 2], Vec<ClassLabel>)> {
     let name = &target.feature.name;
-    let (codes, labels) = encode(target, source)?;
+    let pieces = workers.try_map(source.rows().div_ceil(ROWS_PER_PIECE), |piece| {
+        let from = piece * ROWS_PER_PIECE;
+        encode(target, source, from, source.rows().min(from + ROWS_PER_PIECE))
+    })?;
+    // Pieces number the labels as they find them: all labels in ascending order give each its final number.
+    let mut labels: Vec<ClassLabel> = pieces.iter().flat_map(|piece| piece.labels.iter().cloned()).collect();
+    labels.sort_by(ascending);
+    labels.dedup();
+    if labels.len() > CLASSES_MAX {
+        return Err(too_many(name));
+    }
+    let mut all = vec![0; places.len()];
+    for (piece, from) in pieces.iter().zip((0..).step_by(ROWS_PER_PIECE)) {
+        source.check_cancelled()?;
+        let place = |label| labels.partition_point(|known| ascending(known, label).is_lt()) as u32;
+        let numbers: Vec<u32> = piece.labels.iter().map(place).collect();
+        // A NULL has the code 0, and goes nowhere.
+        let number = |code: &u32| numbers.get(*code as usize).copied().unwrap_or_default();
+        places.put(from, piece.codes.iter().map(number), &mut all);
+    }
+    let mut parts = places.part(all);
     let mut seen = vec![false; labels.len()];
-    parts[0].iter().for_each(|row| seen[codes[*row as usize] as usize] = true);
-    let mut order: Vec<u32> = (0..labels.len() as u32).filter(|code| seen[*code as usize]).collect();
-    order.sort_by(|a, b| ascending(&labels[*a as usize], &labels[*b as usize]));
-    if let [only] = order.as_slice() {
-        return Err(constant(name, &display(&labels[*only as usize]), parts[0].len()));
+    parts[0].iter().for_each(|code| seen[*code as usize] = true);
+    let mut found = labels.iter().zip(&seen).filter(|(_, seen)| **seen);
+    if let (Some((only, _)), None) = (found.next(), found.next()) {
+        return Err(constant(name, &display(only), parts[0].len()));
     }
     let mut position = vec![UNSEEN; labels.len()];
-    order.iter().enumerate().for_each(|(new, old)| position[*old as usize] = new as u32);
-    let parts = parts.map(|rows| rows.iter().map(|row| position[codes[*row as usize] as usize]).collect());
-    let classes = order.iter().map(|old| labels[*old as usize].clone()).collect();
+    let known = (0..labels.len()).filter(|code| seen[*code]);
+    (0..).zip(known).for_each(|(new, old)| position[old] = new);
+    for code in parts.iter_mut().flatten() {
+        *code = position[*code as usize];
+    }
+    let classes = labels.into_iter().zip(seen).filter(|(_, seen)| *seen).map(|(label, _)| label).collect();
     Ok((parts, classes))
 }
 
-/// A code for each row in the order of arrival, and the label of each code. A NULL has the code 0, and is in no part.
-fn encode(target: &Column, source: &Source<'_>) -> Result<(Vec<u32>, Vec<ClassLabel>)> {
-    let mut encoder = Encoder { name: &target.feature.name, codes: Vec::new(), labels: Vec::new() };
+/// A code for each of some rows in the order of arrival, and the label of each code.
+fn encode<'a>(target: &'a Column, source: &Source<'_>, from: usize, to: usize) -> Result<Encoder<'a>> {
+    let codes = Vec::with_capacity(to - from);
+    let mut encoder = Encoder { name: &target.feature.name, codes, labels: Vec::new() };
     let (mut texts, mut numbers): (HashMap<String, u32>, HashMap<i64, u32>) = Default::default();
-    for array in source.batches(target.position) {
+    source.for_each_slice(target.position, from, to, |_, array| {
         source.check_cancelled()?;
         match target.feature.value_type {
             ValueType::Text => {
@@ -109,10 +148,8 @@ fn encode(target: &Column, source: &Source<'_>) -> Result<(Vec<u32>, Vec<ClassLa
                 }
             }
             ValueType::Boolean => {
-                for flag in array.as_boolean() {
-                    let flag = flag.map(i64::from);
-                    encoder.add(flag.as_ref(), &mut numbers, |flag| *flag, |flag| ClassLabel::Boolean(*flag == 1))?;
-                }
+                encoder.labels = vec![ClassLabel::Boolean(false), ClassLabel::Boolean(true)];
+                encoder.codes.extend(array.as_boolean().iter().map(|flag| u32::from(flag.unwrap_or_default())));
             }
             _ => {
                 let array = strict_cast(array, &DataType::Int64)?;
@@ -121,10 +158,12 @@ fn encode(target: &Column, source: &Source<'_>) -> Result<(Vec<u32>, Vec<ClassLa
                 }
             }
         }
-    }
-    Ok((encoder.codes, encoder.labels))
+        Ok(())
+    })?;
+    Ok(encoder)
 }
 
+/// Numbers labels as it finds them.
 struct Encoder<'a> {
     name: &'a str,
     codes: Vec<u32>,
@@ -146,11 +185,7 @@ impl Encoder<'_> {
         let code = match known.get(value) {
             Some(code) => *code,
             None if self.labels.len() == CLASSES_MAX => {
-                return Err(Error::input(format!(
-                    "target `{}` has more than {CLASSES_MAX} different values: expected classes",
-                    self.name
-                ))
-                .with_hint("a number with that many values is learned by regression"));
+                return Err(too_many(self.name));
             }
             None => {
                 let code = self.labels.len() as u32;
@@ -164,7 +199,13 @@ impl Encoder<'_> {
     }
 }
 
-fn ascending(a: &ClassLabel, b: &ClassLabel) -> std::cmp::Ordering {
+fn too_many(name: &str) -> Error {
+    Error::input(format!("target `{name}` has more than {CLASSES_MAX} different values: expected classes"))
+        .with_hint("a number with that many values is learned by regression")
+}
+
+/// The order of classes.
+pub(super) fn ascending(a: &ClassLabel, b: &ClassLabel) -> std::cmp::Ordering {
     match (a, b) {
         (ClassLabel::Boolean(a), ClassLabel::Boolean(b)) => a.cmp(b),
         (ClassLabel::BigInt(a), ClassLabel::BigInt(b)) => a.cmp(b),

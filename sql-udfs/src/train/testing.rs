@@ -46,3 +46,10 @@ pub(crate) fn fit_on(
     let columns: Vec<String> = (0..rows.features.len()).map(|i| format!("x{i}")).collect();
     algorithm.fit(rows, &Context { parameters, classes, seed: 0, columns: &columns, workers, watch: &Patient })
 }
+
+/// What needs a context and no parameters.
+pub(crate) fn with_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
+    let parameters = Parameters::resolve("", &[], &[]).unwrap();
+    let workers = Workers::new(1).unwrap();
+    work(&Context { parameters: &parameters, classes: 0, seed: 0, columns: &[], workers: &workers, watch: &Patient })
+}

@@ -4,6 +4,7 @@
 //! that order. It knows nothing of what is computed.
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSliceMut;
 
 use crate::{Error, Result};
 
@@ -43,6 +44,23 @@ impl Workers {
         }
     }
 
+    /// Sorts numbers.
+    pub fn sort(&self, values: &mut [u64]) {
+        match &self.pool {
+            Some(pool) => pool.install(|| values.par_sort_unstable()),
+            None => values.sort_unstable(),
+        }
+    }
+
+    /// [`Workers::map_each`] for work that can fail: the first failure in order.
+    pub fn try_map_each<V: Send, T: Send>(
+        &self,
+        values: Vec<V>,
+        work: impl Fn(V) -> Result<T> + Sync + Send,
+    ) -> Result<Vec<T>> {
+        self.map_each(values, work).into_iter().collect()
+    }
+
     /// [`Workers::map`] for work that can fail: the first failure in order.
     pub fn try_map<T: Send>(&self, pieces: usize, work: impl Fn(usize) -> Result<T> + Sync + Send) -> Result<Vec<T>> {
         self.map(pieces, work).into_iter().collect()
@@ -62,6 +80,9 @@ mod tests {
             assert_eq!(workers.map_each(vec!["b", "a"], str::len), [1, 1]);
             let failed = workers.try_map(10, |i| if i < 3 { Ok(i) } else { Err(Error::input(format!("{i}"))) });
             assert_eq!(failed.unwrap_err().message(), "3");
+            let mut values: Vec<u64> = (0..10_000).map(|i| i * 7919 % 10_007).collect();
+            workers.sort(&mut values);
+            assert!(values.is_sorted() && values.len() == 10_000);
         }
     }
 }

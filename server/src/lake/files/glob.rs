@@ -30,12 +30,12 @@ pub struct FileStat {
 /// `NotFound` where there is none, `Unsupported` for other URL schemes, `Exhausted` for too many files, `Input` for a
 /// directory or a malformed pattern.
 pub async fn list(pattern: &str) -> Result<Vec<FileStat>> {
-    let pattern = local_path(pattern)?;
+    let pattern = local_path(pattern, "reading from")?;
     blocking(move |stop| expand(&pattern, stop)).await
 }
 
-/// The local path of a pattern, without its scheme.
-fn local_path(pattern: &str) -> Result<String> {
+/// The local path of a pattern, without its scheme; `doing` is what is refused elsewhere.
+pub fn local_path(pattern: &str, doing: &str) -> Result<String> {
     if pattern.is_empty() {
         return Err(Error::input("expected a path, found an empty text"));
     }
@@ -46,7 +46,7 @@ fn local_path(pattern: &str) -> Result<String> {
         return Ok(pattern.to_string());
     }
     if !scheme.eq_ignore_ascii_case("file") {
-        let error = Error::unsupported(format!("`{pattern}`: reading from `{scheme}://` is not supported"));
+        let error = Error::unsupported(format!("`{pattern}`: {doing} `{scheme}://` is not supported"));
         return Err(error.with_hint("name files on the server's disks"));
     }
     let path = rest.strip_prefix("localhost").unwrap_or(rest);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use csv::{CsvOptions, open_csv, open_csv_files};
-pub use glob::{FileStat, list};
+pub use glob::{FileStat, list, local_path};
 pub use parquet::{open_parquet, open_parquet_files};
 
 use crate::{Error, Result};

@@ -120,6 +120,9 @@ fn run(run_id: &str, source: RunSource, status: RunStatus) -> Row {
         started_at: micros(1),
         ended_at: None,
         error: None,
+        cpu_level: None,
+        session: None,
+        parameters: None,
     })
 }
 

@@ -31,7 +31,8 @@ fn unknown_names_offer_the_nearest() {
     let rows = simple();
     let found = refused(&request("linear_regresion", "demand"), &rows);
     let text = "unknown algorithm `linear_regresion`, the nearest is `linear_regression`\n\
-                hint: the algorithms are linear_regression, logistic_regression, decision_tree";
+                hint: the algorithms are linear_regression, logistic_regression, decision_tree, gaussian_nb, kmeans, \
+                gaussian_mixture, pca, svm";
     assert_eq!(found, (NotFound, text.to_owned()));
     let found = refused(&request("linear_regression", "demnad"), &rows);
     let text = "unknown target column `demnad`, the nearest is `demand`\n\
