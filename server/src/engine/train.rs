@@ -66,7 +66,7 @@ fn request(statement: &Train) -> Request {
         target: statement.target.clone(),
         split: statement.split.clone(),
         seed: statement.seed.unwrap_or(0),
-        partition: None,
+        partition: statement.partition.clone(),
     }
 }
 

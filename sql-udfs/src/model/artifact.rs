@@ -14,7 +14,7 @@ use super::onnx::Model;
 use super::onnx::builder::GraphBuilder;
 use super::onnx::view::{GraphView, malformed};
 use super::signature::{ClassLabel, Signature, Task, ValueType};
-use super::{gaussian_mixture, gaussian_nb, kmeans, linear, pca, svm, tree, trees};
+use super::{dbscan, gaussian_mixture, gaussian_nb, kmeans, linear, pca, svm, tree, trees};
 use crate::limits::{CATEGORIES_MAX, CLASSES_MAX, FEATURES_MAX};
 use crate::train::Value;
 use crate::{Error, Result};
@@ -39,6 +39,7 @@ static KERNELS: &[(&str, Reader)] = &[
     (gaussian_mixture::KIND, |view, signature| Ok(Box::new(gaussian_mixture::read(view, signature)?))),
     (svm::KIND, |view, signature| Ok(Box::new(svm::read(view, signature)?))),
     (trees::KIND, |view, signature| trees::scorer(view, signature)),
+    (dbscan::KIND, |view, signature| Ok(Box::new(dbscan::read(view, signature)?))),
 ];
 
 /// Writes an artifact.

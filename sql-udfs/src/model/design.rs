@@ -111,16 +111,11 @@ impl Design {
         self.features.iter().map(&mut of_feature).collect()
     }
 
-    /// Reads feature columns of equal length, one for each feature in order.
-    pub fn read<'a>(&'a self, features: &'a [ArrayRef]) -> Result<DesignColumns<'a>> {
-        self.read_used(features, &vec![true; features.len()])
-    }
-
-    /// Reads those feature columns that are used; the others are empty.
-    pub fn read_used<'a>(&'a self, features: &'a [ArrayRef], used: &[bool]) -> Result<DesignColumns<'a>> {
+    /// Reads feature columns of equal length, one for each feature in order, as far as they are used.
+    pub fn read<'a>(&'a self, features: &'a [ArrayRef], used: &[bool]) -> Result<DesignColumns<'a>> {
         let value = |((reader, array), used): ((&Reader, &'a ArrayRef), &bool)| match used {
-            true => reader.read(array),
-            false => Ok(Cow::Borrowed(&[] as &[f64])),
+            true => reader.read(array).map(Some),
+            false => Ok(None),
         };
         let values = self.features.iter().zip(features).zip(used).map(value);
         Ok(DesignColumns { design: self, values: values.collect::<Result<_>>()? })
@@ -168,8 +163,8 @@ pub(crate) fn indicator(value: f64, code: usize) -> f64 {
 #[derive(Debug)]
 pub(crate) struct DesignColumns<'a> {
     design: &'a Design,
-    /// For each feature its values; none where it is not used.
-    values: Vec<Cow<'a, [f64]>>,
+    /// For each feature its values, where it is used.
+    values: Vec<Option<Cow<'a, [f64]>>>,
 }
 
 impl DesignColumns<'_> {
@@ -180,7 +175,9 @@ impl DesignColumns<'_> {
             if let Reader::Texts { form: CategoryForm::Indicators, codes } = reader {
                 for code in 0..codes.len() {
                     scratch[next].clear();
-                    scratch[next].extend(indicators(values.get(start..end).unwrap_or_default(), code));
+                    if let Some(values) = values {
+                        scratch[next].extend(indicators(&values[start..end], code));
+                    }
                     next += 1;
                 }
             }
@@ -192,17 +189,18 @@ impl DesignColumns<'_> {
                 Reader::Texts { form: CategoryForm::Indicators, codes } => {
                     block.extend(made.by_ref().take(codes.len()).map(Vec::as_slice));
                 }
-                _ => block.push(values.get(start..end).unwrap_or_default()),
+                _ => block.push(values.as_ref().map_or(&[], |values| &values[start..end])),
             }
         }
         block
     }
 
-    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours.
+    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours;
+    /// those of features that are not used are missing.
     pub fn gather(&self, rows: &[u32], out: &mut [Vec<f64>]) {
         let mut next = out.iter_mut();
         for (reader, values) in self.design.features.iter().zip(&self.values) {
-            let at = |row: &u32| values[*row as usize];
+            let at = |row: &u32| values.as_ref().map_or(f64::NAN, |values| values[*row as usize]);
             let indicators = match reader {
                 Reader::Texts { form: CategoryForm::Indicators, codes } => codes.len(),
                 _ => {
@@ -220,16 +218,11 @@ impl DesignColumns<'_> {
         }
     }
 
-    /// Fails where a value is missing, for models that were trained with `missing = 'error'`.
-    pub fn refuse_missing(&self, features: &[Feature]) -> Result<()> {
-        self.refuse_missing_in(features, &vec![true; features.len()])
-    }
-
     /// Fails where a value is missing in one of the `refused` features, for models that were trained with
     /// `missing = 'error'`.
-    pub fn refuse_missing_in(&self, features: &[Feature], refused: &[bool]) -> Result<()> {
+    pub fn refuse_missing(&self, features: &[Feature], refused: &[bool]) -> Result<()> {
         for ((feature, values), _) in features.iter().zip(&self.values).zip(refused).filter(|(_, refused)| **refused) {
-            if values.iter().any(|value| value.is_nan()) {
+            if values.as_ref().is_some_and(|values| values.iter().any(|value| value.is_nan())) {
                 return Err(missing_value(&feature.name));
             }
         }

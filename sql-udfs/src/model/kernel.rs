@@ -1,7 +1,8 @@
 //! What every native evaluator is underneath: columns of 64-bit floats in, one or more numbers per row out.
 //!
-//! [`super::native::NativeEvaluator`] puts Arrow around a kernel. Results depend on nothing but the inputs: kernels sum in a fixed order
-//! and call no function that differs between processors. Kernels know nothing of names, types or NULL (NaN is missing).
+//! [`super::native::NativeEvaluator`] puts Arrow around a kernel. Results depend on nothing but the inputs: kernels sum in
+//! a fixed order and call no function that differs between processors. Kernels know nothing of names, types or NULL (NaN is
+//! missing).
 
 use std::fmt::Debug;
 

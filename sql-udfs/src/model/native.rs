@@ -54,8 +54,8 @@ impl NativeEvaluator {
                 features.len()
             )));
         }
-        let columns = self.design.read_used(features, &self.used)?;
-        columns.refuse_missing_in(&self.signature.features, &self.refused)?;
+        let columns = self.design.read(features, &self.used)?;
+        columns.refuse_missing(&self.signature.features, &self.refused)?;
         let width = self.kernel.width();
         let mut out = vec![0.0; rows * width];
         let mut scratch = self.design.scratch();
@@ -80,6 +80,18 @@ impl Evaluator for NativeEvaluator {
         &self.signature
     }
 
+    fn has_probabilities(&self) -> bool {
+        self.kernel.has_probabilities()
+    }
+
+    fn coefficients(&self) -> Result<Option<RecordBatch>> {
+        self.kernel.sums().map(|sums| contents::coefficients(&self.signature, sums)).transpose()
+    }
+
+    fn trees(&self) -> Result<Option<RecordBatch>> {
+        self.kernel.trees().map(|trees| contents::nodes(&self.signature, &trees)).transpose()
+    }
+
     fn describe(&self) -> String {
         self.kernel.describe()
     }
@@ -100,18 +112,6 @@ impl Evaluator for NativeEvaluator {
         let refused = self.refused.iter().zip(may_miss).map(|(refused, may_miss)| *refused && may_miss).collect();
         let special = NativeEvaluator::with(self.signature.clone(), kernel, refused);
         (gained || special.used != self.used).then(|| Arc::new(special) as Arc<dyn Evaluator>)
-    }
-
-    fn has_probabilities(&self) -> bool {
-        self.kernel.has_probabilities()
-    }
-
-    fn coefficients(&self) -> Result<Option<RecordBatch>> {
-        self.kernel.sums().map(|sums| contents::coefficients(&self.signature, sums)).transpose()
-    }
-
-    fn trees(&self) -> Result<Option<RecordBatch>> {
-        self.kernel.trees().map(|trees| contents::nodes(&self.signature, &trees)).transpose()
     }
 
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

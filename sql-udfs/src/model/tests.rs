@@ -1,5 +1,7 @@
 //! Artifacts as bytes: what is written, what is read back, and what hostile bytes do (nothing).
 
+mod shapes;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
@@ -73,7 +75,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
         let bytes = artifact::write(kernel.as_ref(), &signature, "some_algorithm", &parameters).unwrap();
         (bytes, signature, kernel)
     };
-    cases.into_iter().map(write).collect()
+    cases.into_iter().chain(shapes::kernels()).map(write).collect()
 }
 
 fn scores(kernel: &dyn Kernel) -> Vec<u64> {
@@ -105,7 +107,7 @@ fn linear_models_of_texts_are_read_back_and_need_only_what_has_a_weight() {
         let rows = 1000;
         let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
         let design = Design::new(&signature.features);
-        let (columns, mut scratch) = (design.read(&arrays).unwrap(), design.scratch());
+        let (columns, mut scratch) = (design.read(&arrays, &[true; 5]).unwrap(), design.scratch());
         let mut out = vec![0.0; rows * read.width()];
         read.score(&columns.block(0, rows, &mut scratch), &mut out);
         let used = load(&bytes).unwrap().used_features();
@@ -179,7 +181,7 @@ fn inconsistent_models_are_refused() {
         });
         refused(&|model| {
             let entry = model.metadata.iter_mut().find(|entry| entry.key == "limn.signature").unwrap();
-            *entry = Entry { value: entry.value.replace("\"y\"", "\"y"), ..entry.clone() };
+            *entry = Entry { value: entry.value.replace("\"task\"", "\"task"), ..entry.clone() };
         });
         refused(&|model| {
             let mut other = signature.clone();

@@ -43,7 +43,7 @@ fn what_is_written_is_read_back_and_scores_the_same() {
         let rows = 1500;
         let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
         let design = Design::new(&signature.features);
-        let read_columns = design.read(&arrays).unwrap();
+        let read_columns = design.read(&arrays, &[true; 5]).unwrap();
         let columns = read_columns.block(0, rows, &mut []);
         let expected = plainly(&model, &columns, rows);
         let mut out = vec![0.0; rows * read.width()];
