@@ -9,12 +9,17 @@
 //! - `partition`: one model for each group of rows
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
+//! - `points`: rows as points for the algorithms that measure distances; `eigen`: eigenvectors of a thousand columns
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
+//! - `spread`, `standardize`, `products`, `dense`, `rank`: what the linear algorithms compute with; on it stand
+//!   `least_squares`, and `sums` with `minimise`
+//! - `metrics`: how well a model predicts
 
 pub(crate) mod algorithm;
 mod boosting;
 mod canonical;
 mod categories;
+mod dbscan;
 mod decision_tree;
 mod dense;
 mod eigen;
@@ -24,10 +29,11 @@ mod gaussian_nb;
 mod gradient_boosting;
 mod isolation_forest;
 mod kmeans;
+mod least_squares;
 mod linear_regression;
-mod logistic;
 mod logistic_regression;
 mod metrics;
+mod minimise;
 mod out_of_bag;
 pub mod parameter;
 mod partition;
@@ -35,12 +41,16 @@ mod pca;
 mod places;
 mod plan;
 mod points;
+mod products;
 mod random;
 mod random_forest;
+mod rank;
 pub(crate) mod rows;
 mod sample;
 mod split;
+mod spread;
 mod standardize;
+mod sums;
 mod svm;
 pub(crate) mod target;
 #[cfg(test)]

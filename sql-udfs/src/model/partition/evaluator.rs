@@ -148,10 +148,9 @@ impl PartitionedModel {
             )));
         }
         let groups = self.coder.look_up(&self.manifest.partition_by, &features[..width])?;
-        let columns = self.design.read(&features[width..])?;
-        if self.signature.missing == Missing::Error {
-            columns.refuse_missing(&self.manifest.signature.features)?;
-        }
+        let all = &self.manifest.signature.features;
+        let columns = self.design.read(&features[width..], &vec![true; all.len()])?;
+        columns.refuse_missing(all, &vec![self.signature.missing == Missing::Error; all.len()])?;
         let mut pass = Pass {
             model: self,
             features,
