@@ -318,6 +318,8 @@ pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Bytes of one model artifact.
 pub const MODEL_ARTIFACT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Groups of partitioned models that one query of `system.model_partitions` reads.
+pub const MODEL_PARTITION_ROWS_MAX: usize = 2_000_000;
 /// Loaded evaluators that are kept, by artifact.
 pub const MODEL_CACHE_MAX: usize = 1024;
 

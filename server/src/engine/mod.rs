@@ -43,6 +43,7 @@ mod kill;
 mod lineage;
 mod live_tables;
 mod memory;
+mod model_partitions;
 mod model_statements;
 mod models;
 mod open;

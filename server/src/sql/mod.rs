@@ -24,6 +24,7 @@ pub mod kill;
 pub mod model;
 pub mod name_apart;
 pub mod overflow;
+mod partition;
 pub mod placeholder;
 mod redact;
 pub mod refuse;

@@ -113,13 +113,10 @@ pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
     let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline, progress, threads));
     let learned = learn(request, schema, batches, Arc::clone(&watch)).await;
     let stored = match learned {
-        Ok(trained) => {
-            let sha256 = sha256_hex(&trained.artifact);
-            match registry.put_artifact(&sha256, &trained.artifact).await {
-                Ok(()) => record::finish(registry, &run, &trained, &sha256).await.map(|v| (v, trained, sha256)),
-                Err(error) => Err(error),
-            }
-        }
+        Ok(trained) => match keep(registry, &trained).await {
+            Ok(sha256) => record::finish(registry, &run, &trained, &sha256).await.map(|v| (v, trained, sha256)),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     match stored {
@@ -133,6 +130,16 @@ pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
             Err(error)
         }
     }
+}
+
+/// Stores an artifact with its parts, which are durable before anything names them. Its hash.
+async fn keep(registry: &Registry, trained: &Trained) -> Result<String> {
+    for part in &trained.parts {
+        registry.put_artifact(&part.sha256, &part.bytes).await?;
+    }
+    let sha256 = sha256_hex(&trained.artifact);
+    registry.put_artifact(&sha256, &trained.artifact).await?;
+    Ok(sha256)
 }
 
 /// Gathers the rows and learns from them, off the async threads.
@@ -166,7 +173,7 @@ fn answer(run: &record::Begun, version: u64, trained: &Trained, sha256: &str, st
             number(version),
             text(&run.row.run_id),
             text(trained.algorithm),
-            number(1),
+            number(trained.partitions.map_or(1, |partitions| partitions.groups)),
             number(trained.rows_train),
             text(&record::metrics_json(&trained.metrics, |_| true)),
             text(sha256),

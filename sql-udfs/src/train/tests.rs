@@ -3,6 +3,7 @@
 mod determinism;
 mod errors;
 mod results;
+mod shapes;
 
 use std::sync::Arc;
 

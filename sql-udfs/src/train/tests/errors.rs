@@ -30,17 +30,19 @@ fn simple() -> RecordBatch {
 fn unknown_names_offer_the_nearest() {
     let rows = simple();
     let found = refused(&request("linear_regresion", "demand"), &rows);
-    let text = "unknown algorithm `linear_regresion`, the nearest is `linear_regression`\n\
-                hint: the algorithms are linear_regression, logistic_regression, decision_tree, gaussian_nb, kmeans, \
-                gaussian_mixture, pca, svm";
-    assert_eq!(found, (NotFound, text.to_owned()));
+    let names: Vec<&str> = crate::train::algorithms().map(|algorithm| algorithm.name).collect();
+    let text = format!(
+        "unknown algorithm `linear_regresion`, the nearest is `linear_regression`\nhint: the algorithms are {}",
+        names.join(", ")
+    );
+    assert_eq!(found, (NotFound, text));
     let found = refused(&request("linear_regression", "demnad"), &rows);
     let text = "unknown target column `demnad`, the nearest is `demand`\n\
                 hint: the query gives the columns `temperature`, `demand`";
     assert_eq!(found, (NotFound, text.to_owned()));
     let found = refused(&with(request("linear_regression", "demand"), "alhpa", Value::Double(1.0)), &rows);
     let text = "unknown parameter of linear_regression `alhpa`, the nearest is `alpha`\n\
-                hint: linear_regression has the parameters `fit_intercept`, `alpha`";
+                hint: linear_regression has the parameters `fit_intercept`, `alpha`, `sample_weight`, `missing`";
     assert_eq!(found, (NotFound, text.to_owned()));
     let split = Split::Time { column: "tempretature".into(), held_out: 0.2 };
     let found = refused(&Request { split, ..request("linear_regression", "demand") }, &rows);
