@@ -20,6 +20,15 @@ pub const CATEGORIES_MAX: usize = 254;
 /// Clusters of one model: a prediction has a number for each.
 pub const CLUSTERS_MAX: usize = 2_000;
 
+/// Training rows of a support vector machine: its time grows with their square, and they all can be in the model.
+pub const SVM_ROWS_MAX: usize = 20_000;
+
+/// Bytes that a support vector machine keeps of how alike its rows are; what does not fit is computed anew.
+pub const SVM_CACHE_BYTES_MAX: usize = 256 << 20;
+
+/// Weights of support vectors, one for each pair of classes: 128 MiB of an artifact.
+pub const SVM_COEFFICIENTS_MAX: usize = 16 << 20;
+
 /// Rows between two questions whether to stop.
 pub const ROWS_PER_BLOCK: usize = 4_096;
 
@@ -40,3 +49,27 @@ pub const TREES_MAX: usize = 100_000;
 
 /// Rows in which evaluators walk their inputs: a block of each column stays in the first-level cache.
 pub const SCORE_ROWS_PER_BLOCK: usize = 1_024;
+
+/// Columns of `PARTITION BY`.
+pub const PARTITION_COLUMNS_MAX: usize = 16;
+
+/// Groups of one partitioned model.
+pub const GROUPS_MAX: usize = 1_000_000;
+
+/// Rows that a group needs for a model of its own, where `MIN ROWS` does not say.
+pub const GROUP_ROWS_MIN: u64 = 10;
+
+/// Rows that the model over all groups is fitted on, of those that the groups' models learn from.
+pub const FALLBACK_ROWS_MAX: usize = 200_000;
+
+/// Groups that are fitted before the first of them is written: their constants are held until then.
+pub const GROUPS_PER_ROUND: usize = 256;
+
+/// Groups in a block of a partitioned model's file, which is read as a whole.
+pub const GROUPS_PER_BLOCK_MAX: usize = 4_096;
+
+/// Bytes of constants in a block of a partitioned model's file.
+pub const GROUP_BLOCK_BYTES: usize = 4 << 20;
+
+/// Bytes of groups' models that a partitioned model keeps ready; the others are read again when a row needs them.
+pub const GROUP_CACHE_BYTES: usize = 512 << 20;

@@ -5,13 +5,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use datafusion::catalog::{MemTable, TableProvider};
 use limn_sql_udfs::functions::predict::BoundModel;
 use limn_sql_udfs::model::evaluator::{self, Evaluator};
 use limn_sql_udfs::model::reference::{ModelRef, Selector};
 
+use super::catalog::Scope;
 use super::context::StatementContext;
 use super::open::Inner;
 use crate::limits::MODEL_CACHE_MAX;
+use crate::sql::scan::{Contents, ContentsCall};
 use crate::{Error, Result};
 
 /// Evaluators by the hash of their artifact, the least recently loaded leaving first.
@@ -70,6 +73,18 @@ pub(super) async fn bind(inner: &Inner, ctx: &StatementContext, reference: &str)
     ctx.snapshots.fix_model(reference, version);
     let evaluator = load(inner, &sha256).await.map_err(|error| error.context(format!("model `{name}/{version}`")))?;
     Ok(Arc::new(BoundModel { name, version, sha256, evaluator }))
+}
+
+/// The table that a model is read as.
+pub(super) async fn contents(scope: &Scope, call: &ContentsCall) -> Result<Arc<dyn TableProvider>> {
+    let model = bind(&scope.inner, &scope.ctx, &call.reference).await?;
+    let (rows, what) = match call.contents {
+        Contents::Coefficients => (model.evaluator.coefficients()?, "coefficients"),
+        Contents::Trees => (model.evaluator.trees()?, "trees"),
+    };
+    let shown = format!("{}/{}", model.name, model.version);
+    let rows = rows.ok_or_else(|| Error::unsupported(format!("model `{shown}` has no {what}")))?;
+    Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
 }
 
 async fn load(inner: &Inner, sha256: &str) -> Result<Arc<dyn Evaluator>> {

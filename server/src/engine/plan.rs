@@ -127,6 +127,10 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
         let provider = open_file(file).await?;
         scope.generated.insert(file.generated.clone(), provider);
     }
+    for call in &found.contents {
+        let provider = models::contents(&scope, call).await?;
+        scope.generated.insert(call.generated.clone(), provider);
+    }
     scope.functions = found.functions;
     let scope = Arc::new(scope);
     let mut state = state_for(&scope);

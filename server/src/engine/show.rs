@@ -117,16 +117,20 @@ fn models(scope: &Scope) -> Result<RecordBatch> {
             let latest = index.model_versions(&model.name).next_back()?;
             let aliases: Vec<String> =
                 index.model_aliases(&model.name).map(|a| format!("{} → {}", a.alias, a.version)).collect();
-            Some((latest.clone(), aliases.join(", ")))
+            Some((latest.clone(), aliases.join(", "), model.created_at))
         })
         .collect();
+    let created: TimestampMicrosecondArray =
+        rows.iter().map(|(_, _, created_at)| Some(created_at.timestamp_micros())).collect();
     table(vec![
-        ("model_name", texts(rows.iter().map(|(latest, _)| Some(&latest.name)))),
-        ("latest_version", integers(rows.iter().map(|(latest, _)| latest.version))),
-        ("algorithm", texts(rows.iter().map(|(latest, _)| Some(&latest.algorithm)))),
-        ("task", texts(rows.iter().map(|(latest, _)| Some(&latest.task)))),
-        ("target", texts(rows.iter().map(|(latest, _)| latest.target.as_ref()))),
-        ("aliases", texts(rows.iter().map(|(_, aliases)| Some(aliases)))),
+        ("model_name", texts(rows.iter().map(|(latest, ..)| Some(&latest.name)))),
+        ("latest_version", integers(rows.iter().map(|(latest, ..)| latest.version))),
+        ("algorithm", texts(rows.iter().map(|(latest, ..)| Some(&latest.algorithm)))),
+        ("task", texts(rows.iter().map(|(latest, ..)| Some(&latest.task)))),
+        ("target", texts(rows.iter().map(|(latest, ..)| latest.target.as_ref()))),
+        ("aliases", texts(rows.iter().map(|(_, aliases, _)| Some(aliases)))),
+        ("created_at", Arc::new(created.with_timezone("UTC"))),
+        ("metrics", texts(rows.iter().map(|(latest, ..)| Some(&latest.metrics)))),
     ])
 }
 

@@ -28,6 +28,8 @@ pub struct Found {
     pub versions: Vec<VersionedTable>,
     /// Calls of `read_csv` and `read_parquet`.
     pub files: Vec<FileCall>,
+    /// Calls of `model_coefficients` and `model_trees`.
+    pub contents: Vec<ContentsCall>,
     /// The names of table functions that DataFusion knows, folded; they are no tables.
     pub functions: Vec<String>,
     /// The names of the functions that expressions call, folded.
@@ -78,6 +80,26 @@ pub struct FileCall {
     pub options: Vec<(String, ScalarValue)>,
 }
 
+/// What of a model is read as a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// `model_coefficients`: the weights of a linear model.
+    Coefficients,
+    /// `model_trees`: the nodes of trees.
+    Trees,
+}
+
+/// A call of a function that reads a model as a table.
+#[derive(Debug, Clone)]
+pub struct ContentsCall {
+    /// The generated table name in [`GENERATED_SCHEMA`].
+    pub generated: String,
+    /// What is read.
+    pub contents: Contents,
+    /// The model reference as written.
+    pub reference: String,
+}
+
 /// A call of `PREDICT` or `PREDICT_PROBA`; equal calls share one entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PredictCall {
@@ -123,6 +145,17 @@ impl VisitorMut for Scanner {
             TableFactor::Table { name, alias, args: None, version, .. } => self.table(name, alias, version),
             TableFactor::Table { name, alias, args: Some(arguments), version, .. } => {
                 let called = name.to_string().to_lowercase();
+                if let (Some(contents), None) = (contents_function(&called), &version) {
+                    let generated = match self.contents(contents, &called, &arguments.args) {
+                        Ok(generated) => generated,
+                        Err(error) => return ControlFlow::Break(error),
+                    };
+                    rename(name, alias, &generated, &called);
+                    if let TableFactor::Table { args, .. } = factor {
+                        *args = None;
+                    }
+                    return ControlFlow::Continue(());
+                }
                 match file_function(&called) {
                     Ok(Some(function)) if version.is_none() => match self.file(function, &called, &arguments.args) {
                         Ok(generated) => {
@@ -265,6 +298,16 @@ impl Scanner {
         Ok(generated)
     }
 
+    fn contents(&mut self, contents: Contents, called: &str, arguments: &[FunctionArg]) -> Result<String> {
+        let reference = match arguments {
+            [only] => model_reference(called, Some(only))?,
+            _ => return Err(Error::input(format!("expected one model in quotes in `{called}`"))),
+        };
+        let generated = format!("contents_{}", self.found.contents.len());
+        self.found.contents.push(ContentsCall { generated: generated.clone(), contents, reference });
+        Ok(generated)
+    }
+
     fn function(&mut self, function: &mut Function) -> Result<()> {
         let called = match function.name.0.as_slice() {
             [ObjectNamePart::Identifier(ident)] => fold(ident),
@@ -382,6 +425,14 @@ fn version_clause(version: TableVersion) -> Result<VersionClause> {
                 .with_hint("write `t VERSION AS OF n` or `t TIMESTAMP AS OF '…'`"))
         }
         TableVersion::Changes { .. } => Err(Error::unsupported("the clause `CHANGES` is not supported")),
+    }
+}
+
+fn contents_function(called: &str) -> Option<Contents> {
+    match called {
+        "model_coefficients" => Some(Contents::Coefficients),
+        "model_trees" => Some(Contents::Trees),
+        _ => None,
     }
 }
 

@@ -14,14 +14,15 @@ use super::onnx::Model;
 use super::onnx::builder::GraphBuilder;
 use super::onnx::view::{GraphView, malformed};
 use super::signature::{ClassLabel, Signature, Task, ValueType};
-use super::{gaussian_nb, kmeans, linear, trees};
+use super::{gaussian_mixture, gaussian_nb, kmeans, linear, pca, svm, trees};
 use crate::limits::{CATEGORIES_MAX, CLASSES_MAX, FEATURES_MAX};
 use crate::train::Value;
 use crate::{Error, Result};
 
 /// The metadata with the kernel's kind.
 const KIND: &str = "limn.kernel";
-const SIGNATURE: &str = "limn.signature";
+/// The metadata with the signature as JSON.
+pub(crate) const SIGNATURE: &str = "limn.signature";
 const ALGORITHM: &str = "limn.algorithm";
 const PARAMETERS: &str = "limn.parameters";
 
@@ -34,6 +35,10 @@ static KERNELS: &[(&str, Reader)] = &[
     (trees::KIND, |view, signature| Ok(Box::new(trees::read(view, signature)?))),
     (gaussian_nb::KIND, |view, signature| Ok(Box::new(gaussian_nb::read(view, signature)?))),
     (kmeans::KIND, |view, signature| Ok(Box::new(kmeans::read(view, signature)?))),
+    (pca::KIND, |view, signature| Ok(Box::new(pca::read(view, signature)?))),
+    (gaussian_mixture::KIND, |view, signature| Ok(Box::new(gaussian_mixture::read(view, signature)?))),
+    (svm::KIND, |view, signature| Ok(Box::new(svm::read(view, signature)?))),
+    (trees::KIND, |view, signature| Ok(Box::new(trees::Scorer::new(trees::read(view, signature)?)))),
 ];
 
 /// Writes an artifact.
@@ -43,12 +48,16 @@ pub(crate) fn write(
     algorithm: &str,
     parameters: &[(String, Value)],
 ) -> Result<Vec<u8>> {
-    let json = |error: serde_json::Error| Error::internal(error.to_string());
-    let parameters = serde_json::to_string(&InOrder(parameters)).map_err(json)?;
-    Ok(encode(kernel, signature, algorithm, &parameters)?.encode_to_bytes())
+    Ok(encode(kernel, signature, algorithm, &parameters_text(parameters)?)?.encode_to_bytes())
 }
 
-fn encode(kernel: &dyn Kernel, signature: &Signature, algorithm: &str, parameters: &str) -> Result<Model> {
+/// Parameters as the metadata has them.
+pub(crate) fn parameters_text(parameters: &[(String, Value)]) -> Result<String> {
+    serde_json::to_string(&InOrder(parameters)).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// An artifact before it is bytes.
+pub(crate) fn encode(kernel: &dyn Kernel, signature: &Signature, algorithm: &str, parameters: &str) -> Result<Model> {
     let mut graph = GraphBuilder::new(&signature.features);
     kernel.write(signature, &mut graph);
     let json = |error: serde_json::Error| Error::internal(error.to_string());
@@ -70,19 +79,28 @@ pub(crate) fn load(artifact: &[u8]) -> Result<Arc<dyn Evaluator>> {
 /// A kernel is read by the names of its constants, and then written again: only a graph that is the one that it would
 /// be written as is taken for it, so that what is computed here is what any reader of ONNX computes.
 pub(crate) fn read(artifact: &[u8]) -> Result<(Signature, Box<dyn Kernel>)> {
-    let model = Model::decode_from_bytes(artifact)?;
-    let view = GraphView::new(&model)?;
+    read_model(&Model::decode_from_bytes(artifact)?)
+}
+
+/// Reads an artifact that is decoded.
+pub(crate) fn read_model(model: &Model) -> Result<(Signature, Box<dyn Kernel>)> {
+    let view = GraphView::new(model)?;
     let signature = read_signature(&view)?;
-    let kind = view.metadata_text(KIND).unwrap_or_default();
-    let Some((_, reader)) = KERNELS.iter().find(|(known, _)| *known == kind) else {
-        return Err(Error::unsupported(format!("a model of the kind `{kind}` is not supported by any evaluator")));
-    };
-    let kernel = reader(&view, &signature)?;
+    let kernel = read_kernel(&view, &signature)?;
     let text = |key: &str| view.metadata_text(key).unwrap_or_default();
     let written = encode(kernel.as_ref(), &signature, text(ALGORITHM), text(PARAMETERS))?;
-    match first_difference(&model, &written) {
+    match first_difference(model, &written) {
         None => Ok((signature, kernel)),
         Some(difference) => Err(difference),
+    }
+}
+
+/// Reads the kernel alone, whose signature is known: the graph around its constants is taken for granted.
+pub(crate) fn read_kernel(view: &GraphView<'_>, signature: &Signature) -> Result<Box<dyn Kernel>> {
+    let kind = view.metadata_text(KIND).unwrap_or_default();
+    match KERNELS.iter().find(|(known, _)| *known == kind) {
+        Some((_, reader)) => reader(view, signature),
+        None => Err(Error::unsupported(format!("a model of the kind `{kind}` is not supported by any evaluator"))),
     }
 }
 

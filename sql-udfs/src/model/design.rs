@@ -89,6 +89,11 @@ impl Design {
         }
     }
 
+    /// One feature as numbers, before texts become indicators: codes, -1 for a text that is not known, NaN for NULL.
+    pub fn numbers(&self, feature: usize, array: &ArrayRef) -> Result<Vec<f64>> {
+        Ok(self.features[feature].read(array)?.into_owned())
+    }
+
     /// Room for the indicators of one block.
     pub fn scratch(&self) -> Vec<Vec<f64>> {
         let indicators =
@@ -99,11 +104,15 @@ impl Design {
 }
 
 fn indicators(codes: &[f64], code: usize) -> impl Iterator<Item = f64> {
-    let code = code as f64;
-    codes.iter().map(move |value| match value {
+    codes.iter().map(move |value| indicator(*value, code))
+}
+
+/// The indicator of a category, for a row with that code.
+pub(crate) fn indicator(value: f64, code: usize) -> f64 {
+    match value {
         v if v.is_nan() => f64::NAN,
-        v => f64::from(*v == code),
-    })
+        v => f64::from(v == code as f64),
+    }
 }
 
 /// The features of some rows, of which blocks of design columns are made.
@@ -137,6 +146,28 @@ impl DesignColumns<'_> {
             }
         }
         block
+    }
+
+    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours.
+    pub fn gather(&self, rows: &[u32], out: &mut [Vec<f64>]) {
+        let mut next = out.iter_mut();
+        for (reader, values) in self.design.features.iter().zip(&self.values) {
+            let at = |row: &u32| values[*row as usize];
+            let indicators = match reader {
+                Reader::Texts { form: CategoryForm::Indicators, codes } => codes.len(),
+                _ => {
+                    next.by_ref().take(1).for_each(|column| {
+                        column.clear();
+                        column.extend(rows.iter().map(at));
+                    });
+                    continue;
+                }
+            };
+            for (code, column) in next.by_ref().take(indicators).enumerate() {
+                column.clear();
+                column.extend(rows.iter().map(|row| indicator(at(row), code)));
+            }
+        }
     }
 
     /// Fails where a value is missing, for models that were trained with `missing = 'error'`.

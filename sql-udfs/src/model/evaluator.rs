@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
 
 use super::signature::Signature;
 use crate::Result;
@@ -33,6 +34,19 @@ pub trait Evaluator: Debug + Send + Sync {
     /// What evaluates the model, for `EXPLAIN`.
     fn describe(&self) -> String {
         "native".to_owned()
+    }
+
+    /// The weights of a linear model, one a row: `output` (a class, a component, or NULL), `term`, `feature` and `category`
+    /// (NULL for the constant), `weight`. `None` for a model that has none.
+    fn coefficients(&self) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
+
+    /// The nodes of trees, one a row: `tree`, `node`, `depth`, `feature`, `operator` (`<=` or `in`), `threshold`,
+    /// `categories`, `missing_goes_yes`, `yes_node`, `no_node`, `leaf_values`, `rows`, `gain`. `None` for a model without
+    /// trees.
+    fn trees(&self) -> Result<Option<RecordBatch>> {
+        Ok(None)
     }
 
     /// For each feature of the signature whether any result depends on it. In place of the others any column of `rows`

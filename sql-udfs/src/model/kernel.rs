@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 
+use super::contents::{Node, Sums};
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
 use crate::limits::SCORE_ROWS_PER_BLOCK;
@@ -34,6 +35,16 @@ pub(crate) trait Kernel: Debug + Send + Sync {
 
     /// Adds a block's rows to the sums of [`Kernel::measures`].
     fn measure_block(&self, _columns: &[&[f64]], _sums: &mut [f64]) {}
+
+    /// The weighted sums, where it is a model of some.
+    fn sums(&self) -> Option<Sums<'_>> {
+        None
+    }
+
+    /// The nodes of its trees, where it has some; a node's number is its place, and greater than that of the node above it.
+    fn trees(&self) -> Option<Vec<Vec<Node>>> {
+        None
+    }
 
     /// Writes the computation as ONNX operators, up to the declared outputs.
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder);

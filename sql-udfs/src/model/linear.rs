@@ -7,6 +7,7 @@ mod graph;
 
 pub(crate) use graph::read;
 
+use super::contents::Sums;
 use super::kernel::Kernel;
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
@@ -78,6 +79,10 @@ impl Kernel for Linear {
                 out.chunks_exact_mut(width).for_each(softmax);
             }
         }
+    }
+
+    fn sums(&self) -> Option<Sums<'_>> {
+        Some(Sums { weights: &self.weights, constants: &self.intercepts })
     }
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {

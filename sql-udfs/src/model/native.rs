@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
+use arrow::record_batch::RecordBatch;
 
+use super::contents;
 use super::design::Design;
 use super::evaluator::Evaluator;
 use super::kernel::{Kernel, argmax};
@@ -71,6 +73,14 @@ impl Evaluator for NativeEvaluator {
 
     fn describe(&self) -> String {
         format!("native {}", self.kernel.kind())
+    }
+
+    fn coefficients(&self) -> Result<Option<RecordBatch>> {
+        self.kernel.sums().map(|sums| contents::coefficients(&self.signature, sums)).transpose()
+    }
+
+    fn trees(&self) -> Result<Option<RecordBatch>> {
+        self.kernel.trees().map(|trees| contents::nodes(&self.signature, &trees)).transpose()
     }
 
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

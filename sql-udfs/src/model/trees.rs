@@ -4,9 +4,15 @@
 //! last step makes a prediction of the sums. It knows nothing of how trees grow.
 
 mod graph;
+mod ranks;
+mod scorer;
+mod selects;
+mod walks;
 
 pub(crate) use graph::read;
+pub(crate) use scorer::Scorer;
 
+use super::contents::{Node, Question};
 use super::kernel::Kernel;
 use super::linear::{logistic_pair, softmax};
 use super::onnx::builder::GraphBuilder;
@@ -181,6 +187,15 @@ impl Trees {
         }
     }
 
+    /// Adds the numbers of a leaf of the tree number `tree` to one row's sums.
+    #[inline(always)]
+    pub(crate) fn add_leaf(&self, tree: usize, leaf: &[f64], sums: &mut [f64]) {
+        match (leaf, sums.len()) {
+            ([number], count) => sums[tree % count] += number,
+            _ => sums.iter_mut().zip(leaf).for_each(|(sum, part)| *sum += part),
+        }
+    }
+
     /// Makes numbers of one row's sums.
     pub(crate) fn finish(&self, sums: &mut [f64], out: &mut [f64]) {
         match self.finish {
@@ -205,6 +220,38 @@ impl Trees {
 
 /// The kernel's kind.
 pub(crate) const KIND: &str = "trees";
+
+impl Tree {
+    /// The tree as nodes: the splits, then the leaves.
+    fn nodes(&self, leaf_width: usize) -> Vec<Node> {
+        let place = |child: Child| match child {
+            Child::Node(node) => node,
+            Child::Leaf(leaf) => self.splits.len() + leaf,
+        };
+        let splits = self.splits.iter().map(|split| {
+            let (threshold, codes) = match &split.test {
+                Test::AtMost(threshold) => (Some(*threshold), None),
+                Test::AnyOf(codes) => (None, Some(codes.clone())),
+            };
+            let question = Question {
+                column: split.feature,
+                threshold,
+                codes,
+                missing_is_yes: split.missing_follows_yes,
+                yes: place(split.yes),
+                no: place(split.no),
+                gain: Some(split.gain),
+            };
+            Node { question: Some(question), values: Vec::new(), rows: Some(split.rows) }
+        });
+        let leaves = self.leaves.chunks(leaf_width.max(1)).enumerate().map(|(leaf, values)| Node {
+            question: None,
+            values: values.to_vec(),
+            rows: self.leaf_rows.get(leaf).copied(),
+        });
+        splits.chain(leaves).collect()
+    }
+}
 
 impl Kernel for Trees {
     fn kind(&self) -> &'static str {
@@ -235,6 +282,10 @@ impl Kernel for Trees {
             }
             self.finish(&mut sums, out);
         }
+    }
+
+    fn trees(&self) -> Option<Vec<Vec<Node>>> {
+        Some(self.trees.iter().map(|tree| tree.nodes(self.leaf_width)).collect())
     }
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {

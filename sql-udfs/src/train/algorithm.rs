@@ -4,6 +4,7 @@
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
 use super::decision_tree::DecisionTree;
+use super::gaussian_mixture::GaussianMixture;
 use super::gaussian_nb::GaussianNb;
 use super::gradient_boosting::GradientBoosting;
 use super::isolation_forest::IsolationForest;
@@ -11,8 +12,10 @@ use super::kmeans::KMeans;
 use super::linear_regression::LinearRegression;
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
+use super::pca::Pca;
 use super::random_forest::{ExtraTrees, RandomForest};
 use super::rows::Rows;
+use super::svm::Svm;
 use super::workers::Workers;
 use super::{Metric, Watch};
 use crate::model::kernel::Kernel;
@@ -29,6 +32,9 @@ pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &GradientBoosting,
     &GaussianNb,
     &KMeans,
+    &GaussianMixture,
+    &Pca,
+    &Svm,
     &IsolationForest,
 ];
 

@@ -6,6 +6,7 @@
 //! # Layout
 //! - `plan`: a request against a schema, checked; [`parameter`]: what parameters may be
 //! - `rows`: batches into matrices, by way of `canonical` (order), `split`, `places`, `target`, `weights`, `categories`
+//! - `partition`: one model for each group of rows
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
@@ -18,6 +19,7 @@ mod decision_tree;
 mod dense;
 mod eigen;
 mod forest;
+mod gaussian_mixture;
 mod gaussian_nb;
 mod gradient_boosting;
 mod isolation_forest;
@@ -28,6 +30,8 @@ mod logistic_regression;
 mod metrics;
 mod out_of_bag;
 pub mod parameter;
+mod partition;
+mod pca;
 mod places;
 mod plan;
 mod points;
@@ -37,6 +41,7 @@ pub(crate) mod rows;
 mod sample;
 mod split;
 mod standardize;
+mod svm;
 pub(crate) mod target;
 #[cfg(test)]
 mod testing;
@@ -57,7 +62,7 @@ use self::plan::Plan;
 use self::rows::Matrices;
 use self::workers::Workers;
 use crate::model::artifact;
-use crate::model::signature::{Missing, Signature, ValueType};
+use crate::model::signature::{ClassLabel, Feature, Missing, Signature, ValueType};
 use crate::{Error, Result};
 
 /// A literal of the `USING algorithm (parameter = literal)` list, or the resolved value of a parameter.
@@ -119,6 +124,19 @@ pub struct Request {
     pub split: Split,
     /// The seed of every random number.
     pub seed: u64,
+    /// One model for each group, where there are groups.
+    pub partition: Option<Partition>,
+}
+
+/// One model for each group of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partition {
+    /// The columns whose values say which group a row is of. They are no features.
+    pub columns: Vec<String>,
+    /// The rows that a group needs for a model of its own.
+    pub min_rows: u64,
+    /// Whether a model over all groups answers for groups without one; otherwise they are an error in `PREDICT`.
+    pub fallback: bool,
 }
 
 /// What the caller lets a training see and use.
@@ -163,8 +181,32 @@ pub struct Trained {
     pub rows_held_out: u64,
     /// Rows left out because their target (or the split's column) is NULL.
     pub rows_dropped: u64,
+    /// What the artifact consists of beside its manifest, for a partitioned model.
+    pub parts: Vec<Part>,
+    /// The groups of a partitioned model.
+    pub partitions: Option<Partitions>,
     /// Held-out metrics (`rmse`, `mae`, `r2`; `accuracy`, `log_loss`, `roc_auc`, …), then `train_…` ones.
     pub metrics: Vec<Metric>,
+}
+
+/// A file of a partitioned model's artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The SHA-256 of its bytes, by which the manifest calls it.
+    pub sha256: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// How many groups a partitioned model has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partitions {
+    /// All of them.
+    pub groups: u64,
+    /// Those without a model of their own.
+    pub fallback: u64,
+    /// Those that were fitted now, and not carried over from another version.
+    pub fitted: u64,
 }
 
 /// An algorithm as documentation shows it.
@@ -201,6 +243,9 @@ pub fn check(request: &Request, schema: &Schema) -> Result<()> {
 pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Trained> {
     let plan = Plan::new(request, schema)?;
     check_batches(schema, &batches)?;
+    if let Some(groups) = &request.partition {
+        return partition::train(&plan, request, groups, batches, watch);
+    }
     let workers = Workers::new(watch.threads())?;
     let Matrices { train, held_out, classes, features, columns, dropped } =
         rows::read(&plan, request, batches, &workers, watch)?;
@@ -214,16 +259,7 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
     };
     let fitted = plan.algorithm.fit(&train, &context)?;
     watch.progress(FITTED_SHARE);
-    let signature = Signature {
-        task: plan.task,
-        target: plan.target.as_ref().map(|target| target.feature.clone()),
-        features,
-        classes,
-        missing: match plan.parameters.text("missing") {
-            Some("error") => Missing::Error,
-            _ => Missing::Learned,
-        },
-    };
+    let signature = signature(&plan, features, classes);
     let parameters = plan.parameters.clone().into_inner();
     let artifact = artifact::write(fitted.kernel.as_ref(), &signature, plan.algorithm.name(), &parameters)?;
     // What is measured is what was written: the artifact as any later reader sees it.
@@ -237,11 +273,27 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
         parameters,
         signature,
         artifact,
+        parts: Vec::new(),
+        partitions: None,
         rows_train: train.len() as u64,
         rows_held_out: held_out.len() as u64,
         rows_dropped: dropped as u64,
         metrics,
     })
+}
+
+/// What a model of that plan takes and gives.
+fn signature(plan: &Plan, features: Vec<Feature>, classes: Vec<ClassLabel>) -> Signature {
+    Signature {
+        task: plan.task,
+        target: plan.target.as_ref().map(|target| target.feature.clone()),
+        features,
+        classes,
+        missing: match plan.parameters.text("missing") {
+            Some("error") => Missing::Error,
+            _ => Missing::Learned,
+        },
+    }
 }
 
 /// How much of a training's progress is over once the model is fitted.

@@ -233,6 +233,7 @@ impl Specification {
             Kind::DoubleAboveTo(above, to) => format!("a number above {above} and up to {to}"),
             Kind::Choice(texts) => choices(texts),
             Kind::AboveOrChoice(above, texts) => format!("a number above {above}, {}", choices(texts)),
+            Kind::CountShareOrChoice([]) => "a whole number from 1, or a share above 0 and up to 1".to_owned(),
             Kind::CountShareOrChoice(texts) => {
                 let count = "a whole number from 1, a share above 0 and up to 1";
                 if texts.is_empty() { count.to_owned() } else { format!("{count}, {}", choices(texts)) }

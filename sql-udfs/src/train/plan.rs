@@ -7,7 +7,8 @@ use arrow::datatypes::Schema;
 use super::algorithm::{self, Algorithm};
 use super::parameter::{CLASS_WEIGHT, Parameters, SAMPLE_WEIGHT};
 use super::{Request, Split};
-use crate::limits::FEATURES_MAX;
+use crate::limits::{FEATURES_MAX, PARTITION_COLUMNS_MAX};
+use crate::model::partition::keys::is_key_type;
 use crate::model::signature::{Feature, Task, ValueType};
 use crate::{Error, Result};
 
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     pub split: Option<Column>,
     /// The column with the weight of each row.
     pub weight: Option<Column>,
+    /// The group columns.
+    pub partition: Vec<Column>,
 }
 
 /// A column with its place.
@@ -75,12 +78,20 @@ impl Plan {
         let split = split_column(&request.split, schema, target.as_ref())?;
         let weight = parameters.text(SAMPLE_WEIGHT.name).map(|name| weight_column(schema, name, target.as_ref()));
         let weight = weight.transpose()?;
-        let taken: Vec<usize> = [&target, &split, &weight].into_iter().flatten().map(|c| c.position).collect();
+        let mut taken: Vec<usize> = [&target, &split, &weight].into_iter().flatten().map(|c| c.position).collect();
+        let names = request.partition.iter().flat_map(|partition| &partition.columns);
+        let partition = names.map(|name| partition_column(schema, name, &mut taken)).collect::<Result<Vec<_>>>()?;
+        if partition.len() > PARTITION_COLUMNS_MAX {
+            return Err(Error::exhausted(format!(
+                "expected at most {PARTITION_COLUMNS_MAX} group columns, found {}",
+                partition.len()
+            )));
+        }
         let features = feature_columns(schema, &taken, target.as_ref())?;
-        Ok(Plan { algorithm, parameters, task, target, features, split, weight })
+        Ok(Plan { algorithm, parameters, task, target, features, split, weight, partition })
     }
 
-    /// The positions of all columns that a training reads, in the schema's order.
+    /// The positions of all columns that a model learns from, in the schema's order.
     pub fn positions(&self) -> Vec<usize> {
         let columns = self.features.iter().chain(self.roles());
         let mut positions: Vec<usize> = columns.map(|column| column.position).collect();
@@ -151,6 +162,26 @@ fn weight_column(schema: &Schema, name: &str, target: Option<&Column>) -> Result
             "weight column `{name}`: expected a number, found {}",
             found.map_or_else(|| data_type.to_string(), |found| found.sql_name().to_owned())
         ))),
+    }
+}
+
+/// A column that tells groups apart; it joins the columns that are `taken`.
+fn partition_column(schema: &Schema, name: &str, taken: &mut Vec<usize>) -> Result<Column> {
+    let position = position(schema, "group column", name)?;
+    if taken.contains(&position) {
+        return Err(Error::input(format!("the group column `{name}` has a purpose already: expected another column")));
+    }
+    let data_type = schema.field(position).data_type();
+    match ValueType::of(data_type) {
+        Some(value_type) if is_key_type(value_type) => {
+            taken.push(position);
+            Ok(Column { position, feature: Feature::new(name, value_type) })
+        }
+        found => Err(Error::input(format!(
+            "group column `{name}`: expected TEXT, BIGINT, BOOLEAN or DATE, found {}",
+            found.map_or_else(|| data_type.to_string(), |found| found.sql_name().to_owned())
+        ))
+        .with_hint("cast it in the training query, and in the same way where PREDICT is called")),
     }
 }
 

@@ -222,7 +222,7 @@ impl Made {
 }
 
 /// A column without a dictionary, which sources may put around repeated values.
-fn plain(array: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     match array.data_type() {
         DataType::Dictionary(_, values) => strict_cast(array, values),
         _ => Ok(array.clone()),
@@ -375,7 +375,7 @@ impl<'a> Source<'a> {
     }
 }
 
-fn no_rows(plan: &Plan, total: usize) -> Error {
+pub(super) fn no_rows(plan: &Plan, total: usize) -> Error {
     let roles: Vec<String> = plan.roles().map(|column| format!("`{}`", column.feature.name)).collect();
     match total {
         0 => Error::input("expected rows to train on, found none: the query gave 0 rows"),

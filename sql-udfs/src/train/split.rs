@@ -15,6 +15,17 @@ pub(super) fn apply(
     decider: Option<Vec<f64>>,
     workers: &Workers,
 ) -> (Vec<u32>, Vec<u32>) {
+    apply_to(split, seed, order, decider.as_deref(), workers)
+}
+
+/// [`apply`] with a column that others need too.
+pub(super) fn apply_to(
+    split: &Split,
+    seed: u64,
+    order: Vec<u32>,
+    decider: Option<&[f64]>,
+    workers: &Workers,
+) -> (Vec<u32>, Vec<u32>) {
     let part = |order, held_out: &(dyn Fn(usize, u32) -> bool + Sync)| part(order, held_out, workers);
     match (split, decider) {
         (Split::Random(share), _) => part(order, &|place, _| random::uniform(seed, place as u64) < *share),

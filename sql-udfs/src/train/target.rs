@@ -83,7 +83,8 @@ fn numbers(target: &Column, source: &mut Source<'_>, places: &Places) -> Result<
     }
 }
 
-fn constant(name: &str, value: &str, rows: usize) -> Error {
+/// The error of a target with one value.
+pub(super) fn constant(name: &str, value: &str, rows: usize) -> Error {
     Error::input(format!("target `{name}` is constant: it is {value} in all {rows} training rows"))
         .with_hint("a model needs at least two values to tell apart")
 }
@@ -203,7 +204,8 @@ fn too_many(name: &str) -> Error {
         .with_hint("a number with that many values is learned by regression")
 }
 
-fn ascending(a: &ClassLabel, b: &ClassLabel) -> std::cmp::Ordering {
+/// The order of classes.
+pub(super) fn ascending(a: &ClassLabel, b: &ClassLabel) -> std::cmp::Ordering {
     match (a, b) {
         (ClassLabel::Boolean(a), ClassLabel::Boolean(b)) => a.cmp(b),
         (ClassLabel::BigInt(a), ClassLabel::BigInt(b)) => a.cmp(b),

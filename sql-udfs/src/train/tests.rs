@@ -22,6 +22,7 @@ fn request(algorithm: &str, target: &str) -> Request {
         target: Some(target.to_owned()),
         split: Split::None,
         seed: 1,
+        partition: None,
     }
 }
 

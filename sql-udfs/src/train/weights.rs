@@ -1,6 +1,6 @@
 //! What each training row weighs: its own weight, times its class's.
 
-use super::parameter::CLASS_WEIGHT;
+use super::parameter::{CLASS_WEIGHT, Parameters};
 use super::places::Places;
 use super::plan::Plan;
 use super::rows::Source;
@@ -25,25 +25,56 @@ pub(super) fn read(
             Some(weights)
         }
     };
-    if let (Some(text), Target::Classes(codes)) = (plan.parameters.text(CLASS_WEIGHT.name), target) {
-        let rows = codes.len();
-        let own = |row: usize| weights.as_ref().map_or(1.0, |weights: &Vec<f64>| weights[row]);
-        let of_class = match text {
-            "balanced" => {
-                let mut sums = vec![0.0; classes.len()];
-                codes.iter().enumerate().for_each(|(row, code)| sums[*code as usize] += own(row));
-                let all: f64 = sums.iter().sum();
-                sums.iter().map(|sum| all / (classes.len() as f64 * sum)).collect()
-            }
-            text => written(text, classes)?,
-        };
-        let weighed = (0..rows).map(|row| own(row) * of_class[codes[row] as usize]).collect();
-        weights = Some(weighed);
+    if let (Some(of_classes), Target::Classes(codes)) = (ClassWeights::new(&plan.parameters, classes)?, target) {
+        weights = Some(of_classes.weigh(weights, codes, classes.len(), |code| code));
     }
     Ok(weights)
 }
 
-fn check(name: &str, weights: &[f64]) -> Result<()> {
+/// What each class weighs.
+pub(super) enum ClassWeights {
+    /// Inverse to the weight of its rows.
+    Balanced,
+    /// As it was written.
+    Written(Vec<f64>),
+}
+
+impl ClassWeights {
+    /// What the parameters say, or `None` where all classes weigh the same.
+    pub fn new(parameters: &Parameters, classes: &[ClassLabel]) -> Result<Option<Self>> {
+        match parameters.text(CLASS_WEIGHT.name) {
+            None => Ok(None),
+            Some(_) if classes.is_empty() => Ok(None),
+            Some("balanced") => Ok(Some(ClassWeights::Balanced)),
+            Some(text) => written(text, classes).map(ClassWeights::Written).map(Some),
+        }
+    }
+
+    /// The weights of rows with the weights `own` and the classes `codes`; `place` is a code's place among the classes
+    /// that the weights were written for.
+    pub fn weigh(
+        &self,
+        own: Option<Vec<f64>>,
+        codes: &[u32],
+        classes: usize,
+        place: impl Fn(usize) -> usize,
+    ) -> Vec<f64> {
+        let own = |row: usize| own.as_ref().map_or(1.0, |weights| weights[row]);
+        let of_class: Vec<f64> = match self {
+            ClassWeights::Balanced => {
+                let mut sums = vec![0.0; classes];
+                codes.iter().enumerate().for_each(|(row, code)| sums[*code as usize] += own(row));
+                let all: f64 = sums.iter().sum();
+                sums.iter().map(|sum| all / (classes as f64 * sum)).collect()
+            }
+            ClassWeights::Written(weights) => (0..classes).map(|code| weights[place(code)]).collect(),
+        };
+        codes.iter().enumerate().map(|(row, code)| own(row) * of_class[*code as usize]).collect()
+    }
+}
+
+/// Fails where weights are none.
+pub(super) fn check(name: &str, weights: &[f64]) -> Result<()> {
     if let Some(odd) = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
         return Err(Error::input(format!(
             "weight column `{name}` has the value {odd}: expected finite numbers of at least 0"

@@ -47,6 +47,7 @@ fn model(algorithm: &str) -> Arc<BoundModel> {
         target: Some("y".to_owned()),
         split: Split::None,
         seed: 0,
+        partition: None,
     };
     let trained = train(&request, &rows.schema(), vec![rows], &Patient).unwrap();
     Arc::new(BoundModel {

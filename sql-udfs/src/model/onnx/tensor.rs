@@ -7,6 +7,8 @@ use crate::{Error, Result};
 
 /// `TensorProto.DataType`, as far as we use it.
 pub(crate) mod data_type {
+    /// 32-bit floats.
+    pub const FLOAT: i32 = 1;
     /// 8-bit unsigned integers.
     pub const UINT8: i32 = 2;
     /// 64-bit integers.

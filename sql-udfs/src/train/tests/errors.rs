@@ -30,9 +30,12 @@ fn simple() -> RecordBatch {
 fn unknown_names_offer_the_nearest() {
     let rows = simple();
     let found = refused(&request("linear_regresion", "demand"), &rows);
-    let text = "unknown algorithm `linear_regresion`, the nearest is `linear_regression`\n\
-                hint: the algorithms are linear_regression, logistic_regression, decision_tree, gaussian_nb, kmeans";
-    assert_eq!(found, (NotFound, text.to_owned()));
+    let names: Vec<&str> = crate::train::algorithms().map(|algorithm| algorithm.name).collect();
+    let text = format!(
+        "unknown algorithm `linear_regresion`, the nearest is `linear_regression`\nhint: the algorithms are {}",
+        names.join(", ")
+    );
+    assert_eq!(found, (NotFound, text));
     let found = refused(&request("linear_regression", "demnad"), &rows);
     let text = "unknown target column `demnad`, the nearest is `demand`\n\
                 hint: the query gives the columns `temperature`, `demand`";

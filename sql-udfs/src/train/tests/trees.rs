@@ -146,7 +146,10 @@ fn any_number_of_threads_grows_the_same_trees() {
                     continue;
                 }
                 let mut given = given;
-                given[..].iter_mut().filter(|(name, _)| *name == "n_estimators").for_each(|(_, v)| *v = Value::Integer(3));
+                given[..]
+                    .iter_mut()
+                    .filter(|(name, _)| *name == "n_estimators")
+                    .for_each(|(_, v)| *v = Value::Integer(3));
                 if algorithm.parameters().iter().any(|p| p.name == "max_depth") {
                     given.push(("max_depth", Value::Integer(6)));
                 }
@@ -250,8 +253,14 @@ fn a_fit_stops_when_it_is_told_to_and_where_memory_ends() {
                     let watch = Limited { questions: AtomicUsize::new(0), cancels, after };
                     let workers = Workers::new(2).unwrap();
                     let (classes, columns) = (classes as usize, columns.as_slice());
-                    let context =
-                        Context { parameters: &parameters, classes, seed: 0, columns, workers: &workers, watch: &watch };
+                    let context = Context {
+                        parameters: &parameters,
+                        classes,
+                        seed: 0,
+                        columns,
+                        workers: &workers,
+                        watch: &watch,
+                    };
                     match algorithm.fit(&rows, &context) {
                         Err(error) => assert_eq!(error.class(), expected, "{}", algorithm.name()),
                         // Few reservations are made.

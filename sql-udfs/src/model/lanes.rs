@@ -1,0 +1,44 @@
+//! The same loop compiled for several kinds of processors, of which the best that this one has is run.
+//!
+//! Results never depend on which: a loop says what is computed, in which order numbers are added included, and the
+//! compiler only chooses how many lanes do it at once. It knows nothing of what is computed.
+
+/// A computation whose loops gain from wide registers. [`Job::run`] must be `#[inline(always)]`, and so must be all that it
+/// calls in its loops, to be compiled for the processor.
+pub(crate) trait Job {
+    /// Computes.
+    fn run(self);
+}
+
+/// Runs the job with the widest registers that the processor has.
+pub(crate) fn run(job: impl Job) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let wide = std::is_x86_feature_detected!("avx512bw")
+            && std::is_x86_feature_detected!("avx512vl")
+            && std::is_x86_feature_detected!("avx512dq");
+        if wide && std::is_x86_feature_detected!("bmi2") && std::is_x86_feature_detected!("avx2") {
+            #[expect(unsafe_code, reason = "the features that the function needs have just been detected")]
+            // SAFETY: `run_avx512` is unsafe to call only on a processor without its features, and this one has them.
+            return unsafe { run_avx512(job) };
+        }
+        if std::is_x86_feature_detected!("avx2") {
+            #[expect(unsafe_code, reason = "the feature that the function needs has just been detected")]
+            // SAFETY: `run_avx2` is unsafe to call only on a processor without AVX2, and this one has it.
+            return unsafe { run_avx2(job) };
+        }
+    }
+    job.run();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512bw,avx512vl,avx512dq,bmi2")]
+fn run_avx512(job: impl Job) {
+    job.run();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn run_avx2(job: impl Job) {
+    job.run();
+}
