@@ -12,7 +12,7 @@ use crate::train::rows::{READ_SHARE, Rows};
 use crate::train::target::Target;
 use crate::train::tree::bins::{self, Column};
 use crate::train::tree::boosted::{self, Data, Grown, Leaf, Rules, Spare};
-use crate::train::tree::cells::{Cell, Narrow, Units, Wide, pack};
+use crate::train::tree::cells::{Narrow, Units, Wide, pack};
 use crate::train::tree::cut::{Criterion, Search};
 use crate::train::tree::draft::{Draft, check_size};
 use crate::train::tree::histogram::Words;
