@@ -20,6 +20,9 @@ pub const CATEGORIES_MAX: usize = 254;
 /// Clusters of one model: a prediction has a number for each.
 pub const CLUSTERS_MAX: usize = 2_000;
 
+/// Numbers of the core points of a density clustering, rows times columns: all are in the artifact, 128 MiB of it.
+pub const DBSCAN_CORE_VALUES_MAX: usize = 16 << 20;
+
 /// Training rows of a support vector machine: its time grows with their square, and they all can be in the model.
 pub const SVM_ROWS_MAX: usize = 20_000;
 
@@ -34,6 +37,15 @@ pub const ROWS_PER_BLOCK: usize = 4_096;
 
 /// Rows of one piece of work where rows are read and measured in parallel: 16 blocks.
 pub const ROWS_PER_PIECE: usize = 16 * ROWS_PER_BLOCK;
+
+/// Rows of a block of standardised features: 20 of them fit in the second-level cache, tiles of them in the first.
+pub const STANDARD_ROWS_PER_BLOCK: usize = 512;
+
+/// Pieces that standardised rows are cut into at most: enough to keep many threads busy to the end.
+pub const PIECES_MAX: usize = 64;
+
+/// Bytes of the sums that all pieces of standardised rows have together, at most.
+pub const PARTIAL_BYTES_MAX: usize = 256 << 20;
 
 /// Unknowns (classes × (features + 1)) up to which logistic regression solves Newton steps; above, L-BFGS.
 pub const NEWTON_UNKNOWNS_MAX: usize = 512;

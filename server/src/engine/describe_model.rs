@@ -43,8 +43,10 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
     if let Some(target) = &signature.target {
         rows.push(("target".into(), target.name.clone(), target.value_type.sql_name().into()));
     }
+    let groups = found.run_id.as_deref().map(|run_id| group_columns(&index, run_id)).unwrap_or_default();
     for feature in &signature.features {
-        rows.push(("feature".into(), feature.name.clone(), feature.value_type.sql_name().into()));
+        let kind = if groups.contains(&feature.name) { "partition" } else { "feature" };
+        rows.push((kind.into(), feature.name.clone(), feature.value_type.sql_name().into()));
     }
     for feature in &signature.features {
         if let Some(categories) = &feature.categories {
@@ -70,6 +72,12 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
         ("name", texts(rows.iter().map(|(_, name, _)| Some(name)))),
         ("value", texts(rows.iter().map(|(_, _, value)| Some(value)))),
     ])
+}
+
+/// The group columns of a partitioned model, as its run says them.
+fn group_columns(index: &crate::registry::Index, run_id: &str) -> Vec<String> {
+    let said = index.params(run_id).find(|param| param.key == "partition_by");
+    said.and_then(|param| serde_json::from_str(&param.value).ok()).unwrap_or_default()
 }
 
 /// What a run says of how a version came about.

@@ -1,15 +1,19 @@
 //! Artifacts as bytes: what is written, what is read back, and what hostile bytes do (nothing).
 
+mod shapes;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
 
 use super::artifact;
+use super::design::Design;
 use super::evaluator::load;
 use super::kernel::Kernel;
 use super::linear::{Linear, Link};
 use super::onnx::{Entry, Model};
 use super::signature::{ClassLabel, Feature, Missing, Signature, Task, ValueType};
+use super::specimens::{self, Dice};
 use super::trees::{Child, Finish, Split, Test, Tree, Trees};
 use crate::ErrorClass;
 use crate::train::Value;
@@ -76,7 +80,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
         let bytes = artifact::write(kernel.as_ref(), &signature, "some_algorithm", &parameters).unwrap();
         (bytes, signature, kernel)
     };
-    cases.into_iter().map(write).collect()
+    cases.into_iter().chain(shapes::kernels()).map(write).collect()
 }
 
 fn scores(kernel: &dyn Kernel) -> Vec<u64> {
@@ -95,6 +99,31 @@ fn what_is_written_is_read_back_bit_for_bit() {
         // Writing what was read gives the same bytes, the counts of rows in the metadata included.
         let parameters = [("alpha".to_owned(), Value::Double(0.5)), ("a".to_owned(), Value::Null)];
         assert_eq!(artifact::write(read.as_ref(), &signature, "some_algorithm", &parameters).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn linear_models_of_texts_are_read_back_and_need_only_what_has_a_weight() {
+    let directory = std::env::var_os("LIMN_SPECIMENS").map(std::path::PathBuf::from);
+    for (name, signature, model) in specimens::all_linear(5) {
+        let bytes = artifact::write(&model, &signature, "some_algorithm", &[]).unwrap();
+        let (_, read) = artifact::read(&bytes).unwrap();
+        assert_eq!(artifact::write(read.as_ref(), &signature, "some_algorithm", &[]).unwrap(), bytes, "{name}");
+        let rows = 1000;
+        let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
+        let design = Design::new(&signature.features);
+        let (columns, mut scratch) = (design.read(&arrays, &[true; 5]).unwrap(), design.scratch());
+        let mut out = vec![0.0; rows * read.width()];
+        read.score(&columns.block(0, rows, &mut scratch), &mut out);
+        let used = load(&bytes).unwrap().used_features();
+        match name.ends_with("_0") {
+            true => assert_eq!(used, [true; 5]),
+            false => assert_eq!(used, [true, false, true, false, true]),
+        }
+        if let Some(directory) = &directory {
+            std::fs::write(directory.join(format!("{name}.onnx")), &bytes).unwrap();
+            specimens::dump(directory, &name, &signature, &arrays, &out);
+        }
     }
 }
 
@@ -157,7 +186,7 @@ fn inconsistent_models_are_refused() {
         });
         refused(&|model| {
             let entry = model.metadata.iter_mut().find(|entry| entry.key == "limn.signature").unwrap();
-            *entry = Entry { value: entry.value.replace("\"y\"", "\"y"), ..entry.clone() };
+            *entry = Entry { value: entry.value.replace("\"task\"", "\"task"), ..entry.clone() };
         });
         refused(&|model| {
             let mut other = signature.clone();

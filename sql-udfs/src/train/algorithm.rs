@@ -3,13 +3,14 @@
 //! A new algorithm is a file with a specification and a fit, and a line in [`ALGORITHMS`]. Algorithms see matrices in
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
+use super::dbscan::Dbscan;
 use super::decision_tree::DecisionTree;
 use super::gaussian_mixture::GaussianMixture;
 use super::gaussian_nb::GaussianNb;
 use super::gradient_boosting::GradientBoosting;
 use super::isolation_forest::IsolationForest;
 use super::kmeans::KMeans;
-use super::linear_regression::LinearRegression;
+use super::linear_regression::{LinearRegression, Ridge};
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::pca::Pca;
@@ -25,16 +26,18 @@ use crate::{Error, Result};
 /// Every algorithm, in the order in which documentation lists them.
 pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &LinearRegression,
+    &Ridge,
     &LogisticRegression,
     &DecisionTree,
     &RandomForest,
     &ExtraTrees,
     &GradientBoosting,
     &GaussianNb,
+    &Svm,
     &KMeans,
     &GaussianMixture,
+    &Dbscan,
     &Pca,
-    &Svm,
     &IsolationForest,
 ];
 

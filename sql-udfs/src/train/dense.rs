@@ -59,6 +59,26 @@ impl Symmetric {
     pub fn add(&mut self, row: usize, column: usize, value: f64) {
         self.values[row.max(column) * self.size + row.min(column)] += value;
     }
+
+    /// Adds another matrix of the same size.
+    pub fn add_all(&mut self, other: Symmetric) {
+        self.values.iter_mut().zip(other.values).for_each(|(sum, value)| *sum += value);
+    }
+
+    /// The matrix times a number.
+    pub fn times(mut self, factor: f64) -> Symmetric {
+        self.values.iter_mut().for_each(|value| *value *= factor);
+        self
+    }
+
+    /// Rows and columns of some places.
+    pub fn select(&self, places: &[usize]) -> Symmetric {
+        let mut selected = Symmetric::zeros(places.len());
+        for (i, row) in places.iter().enumerate() {
+            places[..=i].iter().enumerate().for_each(|(j, column)| selected.add(i, j, self.at(*row, *column)));
+        }
+        selected
+    }
 }
 
 /// A matrix as a lower triangle times its mirror image.
@@ -67,13 +87,15 @@ pub(super) struct Cholesky {
     size: usize,
     /// Row by row.
     lower: Vec<f64>,
+    /// What the columns before leave of the most dependent one, as a share of its diagonal entry.
+    least_share: f64,
 }
 
 impl Cholesky {
     /// Takes a matrix apart, or gives `None` where it is not safely of full rank.
     pub fn new(matrix: &Symmetric) -> Option<Self> {
         let size = matrix.size();
-        let mut lower = vec![0.0; size * size];
+        let (mut lower, mut least_share) = (vec![0.0; size * size], 1.0_f64);
         for row in 0..size {
             for column in 0..=row {
                 let (before, current) = lower.split_at(row * size);
@@ -83,12 +105,18 @@ impl Cholesky {
                     lower[row * size + column] = rest / lower[column * size + column];
                 } else if rest > RANK_TOLERANCE * matrix.at(row, row) {
                     lower[row * size + row] = rest.sqrt();
+                    least_share = least_share.min(rest / matrix.at(row, row));
                 } else {
                     return None;
                 }
             }
         }
-        Some(Cholesky { size, lower })
+        Some(Cholesky { size, lower, least_share })
+    }
+
+    /// What the columns before leave of the most dependent one, as a share of its diagonal entry.
+    pub fn least_share(&self) -> f64 {
+        self.least_share
     }
 
     /// Solves `matrix · x = right`.

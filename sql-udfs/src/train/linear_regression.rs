@@ -1,38 +1,48 @@
-//! `linear_regression`: least squares, or ridge where `alpha` is above 0.
+//! `linear_regression` and `ridge`: least squares, with a penalty on squared weights where `alpha` is above 0.
 //!
-//! From sufficient statistics: features are centred and scaled to unit length first, so that the Gram matrix is as well
-//! conditioned as the data allow, and the solution is refined once on the residuals. Where features are linearly
-//! dependent, it is the solution of minimum norm, which is also scikit-learn's.
+//! Where features are linearly dependent and nothing is penalised, it is the solution of minimum norm, which is also
+//! scikit-learn's. The two differ in the default of `alpha` alone.
 
 use super::algorithm::{Algorithm, Context, Fitted};
-use super::dense::{self, Symmetric};
-use super::parameter::{Default, Kind, Parameters, Specification};
+use super::least_squares::LeastSquares;
+use super::parameter::{Default, Kind, MISSING_MEAN, Parameters, SAMPLE_WEIGHT, Specification};
 use super::rows::Rows;
-use super::standardize::Standardized;
 use crate::Result;
-use crate::model::linear::{Linear, Link};
 use crate::model::signature::{Task, ValueType};
 
-/// Corrections by the residuals: each squares away most of the error that the Gram matrix's condition brings in.
-const REFINEMENTS: usize = 2;
-
-/// The algorithm.
+/// Least squares.
 pub(crate) struct LinearRegression;
 
-static PARAMETERS: &[Specification] = &[
-    Specification {
-        name: "fit_intercept",
-        kind: Kind::Boolean,
-        default: Default::Boolean(true),
-        doc: "whether the model has a constant term; without one it passes through the origin",
-    },
-    Specification {
-        name: "alpha",
-        kind: Kind::DoubleFrom(0.0),
-        default: Default::Double(0.0),
-        doc: "the ridge penalty: alpha times the sum of squared weights is added to the sum of squared errors",
-    },
-];
+/// Least squares with a penalty.
+pub(crate) struct Ridge;
+
+/// `fit_intercept`, for every algorithm that has it.
+pub(super) const FIT_INTERCEPT: Specification = Specification {
+    name: "fit_intercept",
+    kind: Kind::Boolean,
+    default: Default::Boolean(true),
+    doc: "whether the model has a constant term; without one it passes through the origin",
+};
+
+const ALPHA: Specification = Specification {
+    name: "alpha",
+    kind: Kind::DoubleFrom(0.0),
+    default: Default::Double(0.0),
+    doc: "the ridge penalty: alpha times the sum of squared weights is added to the sum of squared errors",
+};
+
+static PARAMETERS: &[Specification] = &[FIT_INTERCEPT, ALPHA, SAMPLE_WEIGHT, MISSING_MEAN];
+
+static RIDGE_PARAMETERS: &[Specification] =
+    &[FIT_INTERCEPT, Specification { default: Default::Double(1.0), ..ALPHA }, SAMPLE_WEIGHT, MISSING_MEAN];
+
+/// What an algorithm learns that predicts numbers.
+pub(super) fn regression(target: ValueType) -> std::result::Result<Task, &'static str> {
+    match target {
+        ValueType::Double | ValueType::BigInt => Ok(Task::Regression),
+        _ => Err("a number"),
+    }
+}
 
 impl Algorithm for LinearRegression {
     fn name(&self) -> &'static str {
@@ -48,92 +58,42 @@ impl Algorithm for LinearRegression {
     }
 
     fn task(&self, target: ValueType, _parameters: &Parameters) -> std::result::Result<Task, &'static str> {
-        match target {
-            ValueType::Double | ValueType::BigInt => Ok(Task::Regression),
-            _ => Err("a number"),
-        }
+        regression(target)
     }
 
     fn fit(&self, rows: &Rows, context: &Context<'_>) -> Result<Fitted> {
-        let fit_intercept = context.parameters.boolean("fit_intercept");
-        let alpha = context.parameters.double("alpha");
-        let target = rows.target.numbers()?;
-        let data = Standardized::new(rows, fit_intercept, context)?;
-        let target_mean = if fit_intercept { dense::mean(target) } else { 0.0 };
-        let centred: Vec<f64> = target.iter().map(|value| value - target_mean).collect();
-
-        context.watch.reserve(2 * size_of_val(target))?;
-        let mut gram = data.gram(context)?;
-        let mut moments = data.moments(&centred, context)?;
-        let penalties: Vec<f64> = data.scales.iter().map(|scale| alpha / (scale * scale)).collect();
-        for (i, penalty) in penalties.iter().enumerate() {
-            // A feature without variation gets a weight of 0 from an equation of its own.
-            gram.add(i, i, if data.scales[i].is_finite() { *penalty } else { 1.0 });
-        }
-        let solver = Solver::new(gram, &data.scales);
-        let mut weights = vec![0.0; moments.len()];
-        for refinement in 0..=REFINEMENTS {
-            context.check_cancelled()?;
-            let correction = solver.solve(&moments);
-            weights.iter_mut().zip(&correction).for_each(|(weight, correction)| *weight += correction);
-            if refinement < REFINEMENTS {
-                moments = data.moments(&data.residuals(&weights, &centred), context)?;
-                for ((moment, weight), penalty) in moments.iter_mut().zip(&weights).zip(&penalties) {
-                    *moment -= penalty * weight;
-                }
-            }
-        }
-        let mut weights = data.unscale(&weights);
-        solver.shorten(&mut weights);
-        let offset = dense::dot(&weights, &data.centres);
-        let intercept = if fit_intercept { target_mean - offset } else { 0.0 };
-        let model =
-            Linear { means: data.means, weights: vec![weights], intercepts: vec![intercept], link: Link::Identity };
-        Ok(Fitted::new(model, vec![]))
+        fit(rows, context)
     }
 }
 
-/// Solves `gram · weights = moments`, whatever the rank of the matrix.
-enum Solver {
-    /// Full rank.
-    Cholesky(dense::Cholesky),
-    /// Some directions leave the data as they are: the weights get no share of them.
-    Deficient {
-        eigen: dense::Eigen,
-        /// Orthonormal in the features' own units: directions that change no prediction.
-        null_space: Vec<Vec<f64>>,
-    },
+impl Algorithm for Ridge {
+    fn name(&self) -> &'static str {
+        "ridge"
+    }
+
+    fn doc(&self) -> &'static str {
+        "a weighted sum of the features with the least squared error, and a penalty on squared weights"
+    }
+
+    fn parameters(&self) -> &'static [Specification] {
+        RIDGE_PARAMETERS
+    }
+
+    fn task(&self, target: ValueType, _parameters: &Parameters) -> std::result::Result<Task, &'static str> {
+        regression(target)
+    }
+
+    fn fit(&self, rows: &Rows, context: &Context<'_>) -> Result<Fitted> {
+        fit(rows, context)
+    }
 }
 
-impl Solver {
-    fn new(gram: Symmetric, scales: &[f64]) -> Self {
-        match dense::Cholesky::new(&gram) {
-            Some(cholesky) => Solver::Cholesky(cholesky),
-            None => {
-                let eigen = dense::Eigen::new(gram);
-                let in_own_units = |direction: Vec<f64>| direction.iter().zip(scales).map(|(v, s)| v / s).collect();
-                let null_space = dense::orthonormal(eigen.null_space().into_iter().map(in_own_units).collect());
-                Solver::Deficient { eigen, null_space }
-            }
-        }
-    }
-
-    fn solve(&self, moments: &[f64]) -> Vec<f64> {
-        match self {
-            Solver::Cholesky(cholesky) => cholesky.solve(moments),
-            Solver::Deficient { eigen, .. } => eigen.solve(moments),
-        }
-    }
-
-    /// Takes from weights in the features' own units what lies in directions that change no prediction: of all weights
-    /// that predict the same, the shortest are left.
-    fn shorten(&self, weights: &mut [f64]) {
-        let Solver::Deficient { null_space, .. } = self else { return };
-        for direction in null_space {
-            let share = dense::dot(direction, weights);
-            weights.iter_mut().zip(direction).for_each(|(w, d)| *w -= share * d);
-        }
-    }
+fn fit(rows: &Rows, context: &Context<'_>) -> Result<Fitted> {
+    let alpha = context.parameters.double("alpha");
+    let problem = LeastSquares::new(rows, context.parameters.boolean(FIT_INTERCEPT.name), alpha, context)?;
+    let all: Vec<usize> = (0..problem.data.width()).collect();
+    let weights = problem.solve(&all, &problem.penalties(alpha), None, context)?;
+    Ok(Fitted::new(problem.model(&weights)?, vec![]))
 }
 
 #[cfg(test)]

@@ -304,8 +304,8 @@ mod tests {
                 rows: 9,
                 gain: 0.5,
             };
-            let splits_made = (0..splits).map(split).collect();
-            let tree = Tree { splits: splits_made, leaves: vec![0.25; splits + 1], leaf_rows: vec![3; splits + 1] };
+            let (splits, leaves) = ((0..splits).map(split).collect(), vec![0.25; splits + 1]);
+            let tree = Tree { splits, leaf_rows: vec![3; leaves.len()], leaves };
             Trees::new(vec![tree], 1, vec![0.0], Finish::Sum, 1).unwrap()
         };
         let bytes = |kernel: &dyn crate::model::kernel::Kernel| {

@@ -4,11 +4,12 @@
 //! for which filling blocks is not worth it, take plain steps. All ways add the same leaves in the same order, so they
 //! give the same bits.
 
+use super::prune::prune;
 use super::ranks::{Rank, Ranks};
 use super::selects::{GROUP, LEAVES_MAX, Room, Selects};
 use super::walks::Walks;
 use super::{Finish, KIND, Trees};
-use crate::model::kernel::Kernel;
+use crate::model::kernel::{ColumnRange, Kernel};
 use crate::model::lanes::{self, Job};
 use crate::model::onnx::builder::GraphBuilder;
 use crate::model::signature::Signature;
@@ -18,7 +19,7 @@ const ROWS: usize = 512;
 /// The same where there are few.
 const FEW_ROWS: usize = 64;
 /// Rows up to which plain steps are faster than filling a block.
-const PLAIN_ROWS: usize = 6;
+const PLAIN_ROWS: usize = 3;
 /// Leaves of a small tree, whose numbers are a table of this length.
 const SMALL: usize = 64;
 /// Bytes that tables of leaves may take; more trees are walked.
@@ -28,6 +29,8 @@ const TABLES_MAX: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Scorer {
     trees: Trees,
+    /// Design columns.
+    columns: usize,
     program: Program,
 }
 
@@ -89,9 +92,9 @@ impl Program {
 }
 
 impl Scorer {
-    /// Chooses how the trees are scored.
-    pub fn new(trees: Trees) -> Self {
-        Scorer { program: Program::new(&trees), trees }
+    /// Chooses how the trees, which were checked for so many design columns, are scored.
+    pub fn new(trees: Trees, columns: usize) -> Self {
+        Scorer { program: Program::new(&trees), trees, columns }
     }
 
     fn plainly(&self, columns: &[&[f64]], start: usize, out: &mut [f64]) {
@@ -261,5 +264,29 @@ impl Kernel for Scorer {
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {
         self.trees.write(signature, graph);
+    }
+
+    fn describe(&self) -> String {
+        let way = match self.program {
+            Program::Small(..) | Program::Medium(..) => "selections of bytes",
+            Program::Fine(..) => "selections of 16 bits",
+            Program::Walked(..) => "walks in lanes",
+            Program::Plain => "plain steps",
+        };
+        let splits: usize = self.trees.trees.iter().map(|tree| tree.splits.len()).sum();
+        format!("native trees ({way}, {} trees, {splits} splits)", self.trees.trees.len())
+    }
+
+    fn used_columns(&self) -> Vec<bool> {
+        let mut used = vec![false; self.columns];
+        for split in self.trees.trees.iter().flat_map(|tree| &tree.splits) {
+            used[split.feature] = true;
+        }
+        used
+    }
+
+    fn specialise(&self, ranges: &[ColumnRange]) -> Option<Box<dyn Kernel>> {
+        let trees = prune(&self.trees, ranges)?;
+        Some(Box::new(Scorer::new(trees, self.columns)))
     }
 }

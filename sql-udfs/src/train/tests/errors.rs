@@ -42,7 +42,7 @@ fn unknown_names_offer_the_nearest() {
     assert_eq!(found, (NotFound, text.to_owned()));
     let found = refused(&with(request("linear_regression", "demand"), "alhpa", Value::Double(1.0)), &rows);
     let text = "unknown parameter of linear_regression `alhpa`, the nearest is `alpha`\n\
-                hint: linear_regression has the parameters `fit_intercept`, `alpha`";
+                hint: linear_regression has the parameters `fit_intercept`, `alpha`, `sample_weight`, `missing`";
     assert_eq!(found, (NotFound, text.to_owned()));
     let split = Split::Time { column: "tempretature".into(), held_out: 0.2 };
     let found = refused(&Request { split, ..request("linear_regression", "demand") }, &rows);

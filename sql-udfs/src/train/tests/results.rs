@@ -26,7 +26,7 @@ fn a_line_through_known_points() {
     assert!(metric(&trained, "train_rmse").unwrap() < 1e-12);
     assert!((metric(&trained, "train_r2").unwrap() - 1.0).abs() < 1e-12);
     let parameters: Vec<String> = trained.parameters.iter().map(|(n, v)| format!("{n}={v}")).collect();
-    assert_eq!(parameters, ["fit_intercept=true", "alpha=0.0"]);
+    assert_eq!(parameters, ["fit_intercept=true", "alpha=0.0", "sample_weight=null", "missing=mean"]);
 
     let model = load(&trained.artifact).unwrap();
     assert_eq!(model.signature(), &trained.signature);
