@@ -58,6 +58,7 @@ pub mod queries;
 mod query_history;
 mod ready;
 mod recorded;
+mod refresh;
 mod reproduce;
 pub mod session;
 mod session_functions;

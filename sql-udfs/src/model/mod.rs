@@ -38,7 +38,6 @@ pub mod reference;
 pub mod signature;
 pub(crate) mod svm;
 
-pub(crate) mod tree;
 pub(crate) mod trees;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod determinism;
 mod errors;
 mod results;
 mod shapes;
+mod trees;
 
 use std::sync::Arc;
 
