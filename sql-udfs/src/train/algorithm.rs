@@ -4,6 +4,7 @@
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
 use super::decision_tree::DecisionTree;
+use super::elastic_net::{ElasticNet, Lasso};
 use super::gaussian_mixture::GaussianMixture;
 use super::gaussian_nb::GaussianNb;
 use super::kmeans::KMeans;
@@ -13,6 +14,7 @@ use super::parameter::{Parameters, Specification};
 use super::pca::Pca;
 use super::rows::Rows;
 use super::svm::Svm;
+use super::tweedie::{GammaRegression, PoissonRegression, TweedieRegression};
 use super::workers::Workers;
 use super::{Metric, Watch};
 use crate::model::kernel::Kernel;
@@ -23,6 +25,11 @@ use crate::{Error, Result};
 pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &LinearRegression,
     &Ridge,
+    &Lasso,
+    &ElasticNet,
+    &PoissonRegression,
+    &GammaRegression,
+    &TweedieRegression,
     &LogisticRegression,
     &DecisionTree,
     &GaussianNb,

@@ -20,6 +20,7 @@ mod categories;
 mod decision_tree;
 mod dense;
 mod eigen;
+mod elastic_net;
 mod forest;
 mod gaussian_mixture;
 mod gaussian_nb;
@@ -57,6 +58,7 @@ mod tests;
 mod tree;
 mod tree_parameters;
 pub(crate) mod trees;
+mod tweedie;
 mod weights;
 mod workers;
 
