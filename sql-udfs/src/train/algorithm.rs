@@ -5,6 +5,7 @@
 
 use super::dbscan::Dbscan;
 use super::decision_tree::DecisionTree;
+use super::elastic_net::{ElasticNet, Lasso};
 use super::gaussian_mixture::GaussianMixture;
 use super::gaussian_nb::GaussianNb;
 use super::gradient_boosting::GradientBoosting;
@@ -17,6 +18,7 @@ use super::pca::Pca;
 use super::random_forest::{ExtraTrees, RandomForest};
 use super::rows::Rows;
 use super::svm::Svm;
+use super::tweedie::{GammaRegression, PoissonRegression, TweedieRegression};
 use super::workers::Workers;
 use super::{Metric, Watch};
 use crate::model::kernel::Kernel;
@@ -27,6 +29,11 @@ use crate::{Error, Result};
 pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &LinearRegression,
     &Ridge,
+    &Lasso,
+    &ElasticNet,
+    &PoissonRegression,
+    &GammaRegression,
+    &TweedieRegression,
     &LogisticRegression,
     &DecisionTree,
     &RandomForest,

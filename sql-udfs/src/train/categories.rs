@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::DataType;
 
 use super::places::Places;
@@ -41,6 +41,8 @@ pub(super) fn find(name: &str, batches: &[ArrayRef], places: &Places, form: Cate
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use arrow::array::Array;
 
     use super::*;
 

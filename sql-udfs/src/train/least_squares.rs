@@ -41,9 +41,7 @@ impl<'a> LeastSquares<'a> {
     /// Measures the rows. `penalty` is what a squared weight in a feature's own unit costs, 0 for nothing.
     pub fn new(rows: &'a Rows, intercept: bool, penalty: f64, context: &Context<'_>) -> Result<Self> {
         let mut data = Standardized::new(rows, intercept, context)?;
-        if penalty > 0.0 {
-            data.drop_costly(penalty);
-        }
+        data.drop_costly(penalty, 0.0);
         let target = rows.target.numbers()?;
         let spread = spread::measure(&[target], rows.weights.as_deref(), context)?[0];
         let target_centre = if intercept { spread.mean } else { 0.0 };
@@ -66,6 +64,7 @@ impl<'a> LeastSquares<'a> {
         let width = self.data.width();
         context.watch.reserve(3 * width * width * size_of::<f64>())?;
         let bytes = (width + 1) * (width + 1) * size_of::<f64>();
+        self.data.reserve(bytes, context)?;
         let parts = self.data.map_pieces(bytes, context, |rows| {
             let mut products = Symmetric::zeros(width + 1);
             let mut target = vec![Vec::new()];
@@ -115,9 +114,14 @@ impl<'a> LeastSquares<'a> {
         Ok(add_up(parts, add).unwrap_or_else(|| vec![0.0; width]))
     }
 
+    /// The power of two that the target, and so every standardised weight, is multiplied by.
+    pub fn target_unit(&self) -> f64 {
+        self.target_power
+    }
+
     /// What half a squared standardised weight of each feature costs, for a penalty on weights in their own units.
     pub fn penalties(&self, penalty: f64) -> Vec<f64> {
-        (0..self.data.width()).map(|feature| penalty * self.data.factor(feature) * self.data.factor(feature)).collect()
+        (0..self.data.width()).map(|feature| self.data.squared_cost(feature, penalty)).collect()
     }
 
     /// The weights of some features, in order, that minimise half the squared error plus half the penalties times the
@@ -129,17 +133,9 @@ impl<'a> LeastSquares<'a> {
         slopes: Option<&[f64]>,
         context: &Context<'_>,
     ) -> Result<Vec<f64>> {
-        let mut gram = self.gram.select(features);
-        for (i, feature) in features.iter().enumerate() {
-            // A feature without variation gets a weight of 0 from an equation of its own.
-            gram.add(i, i, if self.data.varies(*feature) { penalties[*feature] } else { 1.0 });
-        }
-        let scale = |feature: &usize| if self.data.varies(*feature) { 1.0 / self.data.factor(*feature) } else { 1.0 };
-        let scales: Vec<f64> = features.iter().map(scale).collect();
-        let Some(solver) = Solver::new(&gram, &scales) else { return Ok(vec![0.0; features.len()]) };
         let slope = |feature: usize| slopes.map_or(0.0, |slopes| slopes[feature]);
-        let right: Vec<f64> = features.iter().map(|feature| self.moments[*feature] + slope(*feature)).collect();
-        let mut weights = solver.solve(&right);
+        let Some(solver) = self.solver(features, penalties) else { return Ok(vec![0.0; features.len()]) };
+        let mut weights = solver.solve(&self.right(features, slopes));
         if solver.well_conditioned() {
             return Ok(weights);
         }
@@ -156,6 +152,27 @@ impl<'a> LeastSquares<'a> {
             }
         }
         Ok(weights)
+    }
+
+    /// [`LeastSquares::solve`] from the products alone, without another look at the rows.
+    pub fn solve_products(&self, features: &[usize], penalties: &[f64], slopes: Option<&[f64]>) -> Vec<f64> {
+        let solver = self.solver(features, penalties);
+        solver.map_or_else(|| vec![0.0; features.len()], |solver| solver.solve(&self.right(features, slopes)))
+    }
+
+    fn right(&self, features: &[usize], slopes: Option<&[f64]>) -> Vec<f64> {
+        let slope = |feature: usize| slopes.map_or(0.0, |slopes| slopes[feature]);
+        features.iter().map(|feature| self.moments[*feature] + slope(*feature)).collect()
+    }
+
+    fn solver(&self, features: &[usize], penalties: &[f64]) -> Option<Solver> {
+        let mut gram = self.gram.select(features);
+        for (i, feature) in features.iter().enumerate() {
+            // A feature without variation gets a weight of 0 from an equation of its own.
+            gram.add(i, i, if self.data.varies(*feature) { penalties[*feature] } else { 1.0 });
+        }
+        let scale = |feature: &usize| if self.data.varies(*feature) { 1.0 / self.data.factor(*feature) } else { 1.0 };
+        Solver::new(&gram, &features.iter().map(scale).collect::<Vec<_>>())
     }
 
     /// The model with these standardised weights, in the features' own units.

@@ -8,7 +8,7 @@ use super::algorithm::Context;
 use super::rows::Rows;
 use super::target::{Target, UNSEEN};
 use crate::Result;
-use crate::limits::SCORE_ROWS_PER_BLOCK;
+use crate::limits::{ROWS_PER_PIECE, SCORE_ROWS_PER_BLOCK};
 use crate::model::kernel::{Kernel, argmax};
 
 /// Measures a model; names get the prefix.
@@ -25,37 +25,54 @@ pub(super) fn measure(kernel: &dyn Kernel, rows: &Rows, prefix: &str, context: &
     Ok(finite.map(|(name, value)| Metric { name: format!("{prefix}{name}"), value, step: 0 }).collect())
 }
 
-/// Scores block by block: `visit` gets the first row and the scores of each block.
-fn for_each_block(
+/// Sees the rows piece by piece: `visit` gets what a piece has so far, the first row of a block and its columns. Gives what
+/// the pieces have, in order.
+fn by_piece<T: Send>(
+    rows: &Rows,
+    context: &Context<'_>,
+    start: impl Fn() -> T + Sync + Send,
+    visit: impl Fn(&mut T, usize, &[&[f64]]) + Sync + Send,
+) -> Result<Vec<T>> {
+    let columns = rows.columns();
+    context.workers.try_map(rows.len().div_ceil(ROWS_PER_PIECE), |piece| {
+        let (mut found, end) = (start(), rows.len().min((piece + 1) * ROWS_PER_PIECE));
+        for from in (piece * ROWS_PER_PIECE..end).step_by(SCORE_ROWS_PER_BLOCK) {
+            context.check_cancelled()?;
+            let to = end.min(from + SCORE_ROWS_PER_BLOCK);
+            let block: Vec<&[f64]> = columns.iter().map(|column| &column[from..to]).collect();
+            visit(&mut found, from, &block);
+        }
+        Ok(found)
+    })
+}
+
+/// [`by_piece`] with the scores of each block in the place of its columns.
+fn scored_by_piece<T: Send>(
     kernel: &dyn Kernel,
     rows: &Rows,
     context: &Context<'_>,
-    mut visit: impl FnMut(usize, &[f64]),
-) -> Result<()> {
-    let columns = rows.columns();
-    let mut out = vec![0.0; SCORE_ROWS_PER_BLOCK * kernel.width()];
-    for start in (0..rows.len()).step_by(SCORE_ROWS_PER_BLOCK) {
-        context.check_cancelled()?;
-        let end = rows.len().min(start + SCORE_ROWS_PER_BLOCK);
-        let block: Vec<&[f64]> = columns.iter().map(|column| &column[start..end]).collect();
-        let out = &mut out[..(end - start) * kernel.width()];
-        kernel.score_block(&block, out);
-        visit(start, out);
-    }
-    Ok(())
+    start: impl Fn() -> T + Sync + Send,
+    visit: impl Fn(&mut T, usize, &[f64]) + Sync + Send,
+) -> Result<Vec<T>> {
+    let width = kernel.width();
+    let start = || (start(), vec![0.0; SCORE_ROWS_PER_BLOCK * width]);
+    let pieces = by_piece(rows, context, start, |(found, out), from, block| {
+        let out = &mut out[..(rows.len() - from).min(block.first().map_or(SCORE_ROWS_PER_BLOCK, |c| c.len())) * width];
+        kernel.score_block(block, out);
+        visit(found, from, out);
+    })?;
+    Ok(pieces.into_iter().map(|(found, _)| found).collect())
 }
 
 /// What a model without a target measures of itself, as means over rows.
 fn own(kernel: &dyn Kernel, rows: &Rows, context: &Context<'_>) -> Result<Vec<(&'static str, f64)>> {
     let names = kernel.measures();
-    let mut sums = vec![0.0; names.len()];
-    let columns = rows.columns();
-    for start in (0..rows.len()).step_by(SCORE_ROWS_PER_BLOCK) {
-        context.check_cancelled()?;
-        let end = rows.len().min(start + SCORE_ROWS_PER_BLOCK);
-        let block: Vec<&[f64]> = columns.iter().map(|column| &column[start..end]).collect();
-        kernel.measure_block(&block, &mut sums);
-    }
+    let start = || vec![0.0; names.len()];
+    let pieces = by_piece(rows, context, start, |sums, _, block| kernel.measure_block(block, sums))?;
+    let sums = pieces.into_iter().fold(start(), |mut sums, piece| {
+        sums.iter_mut().zip(piece).for_each(|(sum, part)| *sum += part);
+        sums
+    });
     Ok(names.iter().copied().zip(sums.into_iter().map(|sum| sum / rows.len() as f64)).collect())
 }
 
@@ -66,25 +83,90 @@ fn regression(
     context: &Context<'_>,
 ) -> Result<Vec<(&'static str, f64)>> {
     let mean = super::dense::mean(target);
-    let (mut squares, mut absolutes, mut spread) = (0.0, 0.0, 0.0);
-    for_each_block(kernel, rows, context, |start, predicted| {
-        let (mut block_squares, mut block_absolutes, mut block_spread) = (0.0, 0.0, 0.0);
-        for (actual, predicted) in target[start..].iter().zip(predicted) {
-            let error = actual - predicted;
-            block_squares += error * error;
-            block_absolutes += error.abs();
-            block_spread += (actual - mean) * (actual - mean);
-        }
-        squares += block_squares;
-        absolutes += block_absolutes;
-        spread += block_spread;
-    })?;
+    let pieces = scored_by_piece(
+        kernel,
+        rows,
+        context,
+        || [0.0; 3],
+        |sums, start, predicted| {
+            let mut block = [0.0; 3];
+            for (actual, predicted) in target[start..].iter().zip(predicted) {
+                let (error, deviation) = (actual - predicted, actual - mean);
+                block[0] += error * error;
+                block[1] += error.abs();
+                block[2] += deviation * deviation;
+            }
+            sums.iter_mut().zip(block).for_each(|(sum, part)| *sum += part);
+        },
+    )?;
+    let [squares, absolutes, spread] =
+        pieces.into_iter().fold([0.0; 3], |sums, piece| [sums[0] + piece[0], sums[1] + piece[1], sums[2] + piece[2]]);
     let count = target.len() as f64;
     let first = target.first().copied().unwrap_or_default();
     let constant = target.iter().all(|value| *value == first);
     let r2 = if constant { f64::NAN } else { 1.0 - squares / spread };
     let mse = squares / count;
     Ok(vec![("rmse", mse.sqrt()), ("mae", absolutes / count), ("r2", r2), ("mse", mse)])
+}
+
+/// What the rows of a classification add up to.
+struct Tally {
+    counts: Vec<Counts>,
+    right: u64,
+    loss: f64,
+    /// Of two classes the scores of the rows of the first and of the second, as numbers in the same order.
+    scores: [Vec<u64>; 2],
+}
+
+impl Tally {
+    fn new(width: usize) -> Self {
+        Tally { counts: vec![Counts::default(); width], right: 0, loss: 0.0, scores: Default::default() }
+    }
+
+    fn take(&mut self, codes: &[u32], probabilities: &[f64]) {
+        let width = self.counts.len();
+        let mut block_loss = 0.0;
+        for (code, probabilities) in codes.iter().zip(probabilities.chunks_exact(width)) {
+            let chosen = argmax(probabilities);
+            self.counts[chosen].predicted += 1;
+            let probability = match *code {
+                UNSEEN => 0.0,
+                code => {
+                    let actual = code as usize;
+                    self.counts[actual].actual += 1;
+                    self.counts[actual].right += u64::from(actual == chosen);
+                    self.right += u64::from(actual == chosen);
+                    if let (2, Some(scores)) = (width, self.scores.get_mut(actual)) {
+                        scores.push(in_order(probabilities[1]));
+                    }
+                    probabilities[actual]
+                }
+            };
+            block_loss -= libm::log(probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON));
+        }
+        self.loss += block_loss;
+    }
+
+    fn add(mut self, other: Tally) -> Self {
+        for (sum, part) in self.counts.iter_mut().zip(other.counts) {
+            sum.actual += part.actual;
+            sum.predicted += part.predicted;
+            sum.right += part.right;
+        }
+        self.right += other.right;
+        self.loss += other.loss;
+        self.scores.iter_mut().zip(other.scores).for_each(|(all, part)| all.extend(part));
+        self
+    }
+}
+
+/// A number whose order among others is that of the score among scores.
+fn in_order(score: f64) -> u64 {
+    // Adding zero makes negative zero the other one.
+    match (score + 0.0).to_bits() {
+        negative if negative >> 63 == 1 => !negative,
+        positive => positive | 1 << 63,
+    }
 }
 
 fn classification(
@@ -94,35 +176,14 @@ fn classification(
     context: &Context<'_>,
 ) -> Result<Vec<(&'static str, f64)>> {
     let width = kernel.width();
-    let mut counts = vec![Counts::default(); width];
-    let (mut right, mut loss) = (0_u64, 0.0);
-    let mut scored: Vec<(f64, bool)> = Vec::new();
     if width == 2 {
-        context.watch.reserve(codes.len() * size_of::<(f64, bool)>())?;
-        scored.reserve_exact(codes.len());
+        context.watch.reserve(2 * codes.len() * size_of::<u64>())?;
     }
-    for_each_block(kernel, rows, context, |start, probabilities| {
-        let mut block_loss = 0.0;
-        for (code, probabilities) in codes[start..].iter().zip(probabilities.chunks_exact(width)) {
-            let chosen = argmax(probabilities);
-            counts[chosen].predicted += 1;
-            let probability = match *code {
-                UNSEEN => 0.0,
-                code => {
-                    let actual = code as usize;
-                    counts[actual].actual += 1;
-                    counts[actual].right += u64::from(actual == chosen);
-                    right += u64::from(actual == chosen);
-                    probabilities[actual]
-                }
-            };
-            block_loss -= libm::log(probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON));
-            if width == 2 && *code != UNSEEN {
-                scored.push((probabilities[1], *code == 1));
-            }
-        }
-        loss += block_loss;
+    let start = || Tally::new(width);
+    let pieces = scored_by_piece(kernel, rows, context, start, |tally, start, probabilities| {
+        tally.take(&codes[start..], probabilities);
     })?;
+    let Tally { counts, right, loss, mut scores } = pieces.into_iter().fold(start(), Tally::add);
     let count = codes.len() as f64;
     let [precision, recall, f1] = quality(&counts);
     let mut metrics =
@@ -131,7 +192,8 @@ fn classification(
         metrics.push(("log_loss", loss / count));
     }
     if width == 2 {
-        metrics.push(("roc_auc", area_under_curve(scored)));
+        scores.iter_mut().for_each(|scores| context.workers.sort(scores));
+        metrics.push(("roc_auc", area_under_curve(&scores[0], &scores[1])));
     }
     Ok(metrics)
 }
@@ -169,18 +231,19 @@ fn quality(counts: &[Counts]) -> [f64; 3] {
     sums.map(|sum| sum / occurring.len() as f64)
 }
 
-/// The probability that a row of the last class scores above one of the first, ties counting half. NaN for one class.
-fn area_under_curve(mut scored: Vec<(f64, bool)>) -> f64 {
-    scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut ordered, mut below, mut above) = (0.0, 0_u64, 0_u64);
-    for tied in scored.chunk_by(|a, b| a.0 == b.0) {
-        let positive = tied.iter().filter(|(_, positive)| *positive).count() as u64;
-        let negative = tied.len() as u64 - positive;
-        ordered += positive as f64 * (below as f64 + negative as f64 / 2.0);
-        below += negative;
-        above += positive;
+/// The probability that a row of the second class scores above one of the first, ties counting half; scores ascend. NaN for
+/// one class.
+fn area_under_curve(first: &[u64], second: &[u64]) -> f64 {
+    let (mut below, mut halves) = (0, 0_u128);
+    let mut rest = first;
+    for tied in second.chunk_by(|a, b| a == b) {
+        let less = rest.iter().take_while(|score| **score < tied[0]).count();
+        below += less;
+        rest = &rest[less..];
+        let equal = rest.iter().take_while(|score| **score == tied[0]).count();
+        halves += tied.len() as u128 * (2 * below + equal) as u128;
     }
-    ordered / (below as f64 * above as f64)
+    halves as f64 / 2.0 / (first.len() as f64 * second.len() as f64)
 }
 
 #[cfg(test)]
@@ -240,8 +303,9 @@ mod tests {
 
     #[test]
     fn ties_count_half() {
-        let scored = vec![(0.5, true), (0.5, false), (0.9, true), (0.1, false)];
-        assert_eq!(area_under_curve(scored), 3.5 / 4.0);
-        assert!(area_under_curve(vec![(0.5, true)]).is_nan());
+        let keys = |scores: &[f64]| scores.iter().map(|score| in_order(*score)).collect::<Vec<_>>();
+        assert_eq!(area_under_curve(&keys(&[0.1, 0.5]), &keys(&[0.5, 0.9])), 3.5 / 4.0);
+        assert_eq!(area_under_curve(&keys(&[-2.0, -0.0, 7.0]), &keys(&[-3.0, 0.0])), 1.5 / 6.0);
+        assert!(area_under_curve(&[], &keys(&[0.5])).is_nan());
     }
 }

@@ -23,6 +23,7 @@ mod dbscan;
 mod decision_tree;
 mod dense;
 mod eigen;
+mod elastic_net;
 mod forest;
 mod gaussian_mixture;
 mod gaussian_nb;
@@ -59,6 +60,8 @@ mod testing;
 mod tests;
 mod tree;
 mod tree_parameters;
+pub(crate) mod trees;
+mod tweedie;
 mod weights;
 mod workers;
 

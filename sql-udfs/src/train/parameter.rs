@@ -170,6 +170,15 @@ impl Parameters {
         }
     }
 
+    /// Puts a value in the place of a text that stands for it.
+    pub fn replace(&mut self, name: &str, text: &str, value: Value) {
+        if let Some((_, current)) = self.0.iter_mut().find(|(known, _)| known == name)
+            && matches!(current, Value::Text(found) if found == text)
+        {
+            *current = value;
+        }
+    }
+
     /// Puts a value in the place of NULL, where an algorithm's default depends on the data.
     pub fn settle(&mut self, name: &str, value: Value) {
         if let Some((_, current)) = self.0.iter_mut().find(|(known, current)| known == name && *current == Value::Null)

@@ -6,8 +6,6 @@
 use std::ops::Range;
 
 use super::algorithm::Context;
-use super::dense::Symmetric;
-use super::products;
 use super::rows::Rows;
 use super::spread::{self, Spread};
 use crate::Result;
@@ -75,11 +73,6 @@ impl<'a> Standardized<'a> {
         self.columns.len()
     }
 
-    /// The number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// The weights of the rows, where not all weigh the same.
     pub fn weights(&self) -> Option<&'a [f64]> {
         self.weights
@@ -104,12 +97,23 @@ impl<'a> Standardized<'a> {
         self.steps[feature].inverse * self.steps[feature].power
     }
 
+    /// What half a squared standardised weight costs, where one in the feature's own unit costs `penalty`.
+    pub fn squared_cost(&self, feature: usize, penalty: f64) -> f64 {
+        // Nothing stays nothing, however great the factor.
+        if penalty > 0.0 { penalty * self.factor(feature) * self.factor(feature) } else { 0.0 }
+    }
+
+    /// What an absolute standardised weight costs, where one in the feature's own unit costs `penalty`.
+    pub fn absolute_cost(&self, feature: usize, penalty: f64) -> f64 {
+        if penalty > 0.0 { penalty * self.factor(feature) } else { 0.0 }
+    }
+
     /// Takes features for constant whose weight costs so much that it cannot be told from zero.
-    pub fn drop_costly(&mut self, penalty: f64) {
-        for step in &mut self.steps {
-            let factor = step.inverse * step.power;
-            if !(penalty * factor * factor < COST_MAX) {
-                (step.inverse, step.missing) = (0.0, 0.0);
+    pub fn drop_costly(&mut self, squared: f64, absolute: f64) {
+        for feature in 0..self.width() {
+            let cost = self.squared_cost(feature, squared).max(self.absolute_cost(feature, absolute));
+            if cost >= COST_MAX {
+                (self.steps[feature].inverse, self.steps[feature].missing) = (0.0, 0.0);
             }
         }
     }
@@ -146,8 +150,19 @@ impl<'a> Standardized<'a> {
         Ok(())
     }
 
-    /// What `work` gives for each piece of the rows, in order, where it gives about so many bytes. Fails where there is no
-    /// memory for that.
+    /// The number of pieces of the rows, where what each gives takes so many bytes.
+    fn pieces(&self, bytes: usize) -> usize {
+        let blocks = self.rows.div_ceil(STANDARD_ROWS_PER_BLOCK);
+        (PARTIAL_BYTES_MAX / bytes.max(1)).clamp(1, PIECES_MAX).min(blocks.max(1))
+    }
+
+    /// Asks once for the memory of any number of [`Standardized::map_pieces`], one after the other.
+    pub fn reserve(&self, bytes: usize, context: &Context<'_>) -> Result<()> {
+        let scratch = context.workers.threads() * 2 * self.width() * STANDARD_ROWS_PER_BLOCK * size_of::<f64>();
+        context.watch.reserve(self.pieces(bytes) * bytes + scratch)
+    }
+
+    /// What `work` gives for each piece of the rows, in order, where it gives about so many bytes.
     pub fn map_pieces<T: Send>(
         &self,
         bytes: usize,
@@ -155,28 +170,9 @@ impl<'a> Standardized<'a> {
         work: impl Fn(Range<usize>) -> Result<T> + Sync + Send,
     ) -> Result<Vec<T>> {
         let blocks = self.rows.div_ceil(STANDARD_ROWS_PER_BLOCK);
-        let pieces = (PARTIAL_BYTES_MAX / bytes.max(1)).clamp(1, PIECES_MAX).min(blocks.max(1));
-        let size = blocks.div_ceil(pieces) * STANDARD_ROWS_PER_BLOCK;
-        let scratch = context.workers.threads() * 2 * self.width() * STANDARD_ROWS_PER_BLOCK * size_of::<f64>();
-        context.watch.reserve(pieces * bytes + scratch)?;
-        context
-            .workers
-            .try_map(self.rows.div_ceil(size.max(1)), |piece| work(piece * size..self.rows.min((piece + 1) * size)))
-    }
-
-    /// The products of all pairs of standardised columns, with the rows' weights.
-    pub fn gram(&self, context: &Context<'_>) -> Result<Symmetric> {
-        let bytes = self.width() * self.width() * size_of::<f64>();
-        let parts = self.map_pieces(bytes, context, |rows| {
-            let mut gram = Symmetric::zeros(self.width());
-            self.for_each_block(rows, context, |start, block| {
-                self.weigh_by_roots(start, block);
-                let columns: Vec<&[f64]> = block.iter().map(Vec::as_slice).collect();
-                products::add_symmetric(&columns, &columns, (0, 0), &mut gram);
-            })?;
-            Ok(gram)
-        })?;
-        Ok(add_up(parts, Symmetric::add_all).unwrap_or_else(|| Symmetric::zeros(self.width())))
+        let size = (blocks.div_ceil(self.pieces(bytes)) * STANDARD_ROWS_PER_BLOCK).max(1);
+        let pieces = self.rows.div_ceil(size);
+        context.workers.try_map(pieces, |piece| work(piece * size..self.rows.min((piece + 1) * size)))
     }
 
     /// Multiplies columns of a block by the roots of the rows' weights, so that their products are weighted.

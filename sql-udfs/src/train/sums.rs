@@ -12,6 +12,7 @@ use super::products;
 use super::rows::Rows;
 use super::standardize::{Standardized, add_up};
 use crate::Result;
+use crate::limits::NEWTON_UNKNOWNS_MAX;
 use crate::model::linear::{Linear, Link};
 
 /// A loss of the weighted sums of a row.
@@ -65,22 +66,19 @@ impl<'a, L: Loss> Problem<'a, L> {
     ) -> Result<Self> {
         let mut data = Standardized::new(rows, intercept.is_some(), context)?;
         data.scale_to_unit_variance();
-        if penalty.squared > 0.0 {
-            data.drop_costly(penalty.squared);
-        }
-        if penalty.absolute > 0.0 {
-            data.drop_costly(penalty.absolute);
-        }
-        let factors: Vec<f64> = (0..data.width()).map(|feature| data.factor(feature)).collect();
-        let squared = factors.iter().map(|factor| penalty.squared * factor * factor).collect();
+        data.drop_costly(penalty.squared, penalty.absolute);
+        let squared = (0..data.width()).map(|feature| data.squared_cost(feature, penalty.squared)).collect();
         let mut absolute = Vec::new();
         if penalty.absolute > 0.0 {
             for _ in 0..loss.sums() {
-                absolute.extend(factors.iter().map(|factor| penalty.absolute * factor));
+                absolute.extend((0..data.width()).map(|feature| data.absolute_cost(feature, penalty.absolute)));
                 absolute.extend(intercept.map(|_| 0.0));
             }
         }
         let (start, intercept) = (intercept.unwrap_or_default(), intercept.is_some());
+        let unknowns = loss.sums() * (data.width() + usize::from(intercept));
+        let second = if unknowns <= NEWTON_UNKNOWNS_MAX { unknowns } else { 1 };
+        data.reserve(unknowns * second * size_of::<f64>(), context)?;
         Ok(Problem { data, loss, intercept, start, squared, absolute })
     }
 
@@ -148,7 +146,8 @@ impl<'a, L: Loss> Problem<'a, L> {
         // asks for a sum of 0, which the gradient never leaves, so it moves no minimum.
         if let (Some(hessian), true) = (&mut evaluation.hessian, sums > 1) {
             let stiffness = 1.0 / (sums * sums) as f64;
-            let free = |place: &usize| self.squared.get(*place).is_none_or(|penalty| *penalty == 0.0);
+            let unpenalised = |penalty: &f64| *penalty == 0.0 && self.absolute.is_empty();
+            let free = |place: &usize| self.squared.get(*place).is_none_or(unpenalised);
             for place in (0..per_sum).filter(free) {
                 for k in 0..sums {
                     (0..=k).for_each(|l| hessian.add(k * per_sum + place, l * per_sum + place, stiffness));
