@@ -74,12 +74,6 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
     ])
 }
 
-/// The group columns of a partitioned model, as its run says them.
-fn group_columns(index: &crate::registry::Index, run_id: &str) -> Vec<String> {
-    let said = index.params(run_id).find(|param| param.key == "partition_by");
-    said.and_then(|param| serde_json::from_str(&param.value).ok()).unwrap_or_default()
-}
-
 /// What a run says of how a version came about.
 fn run_properties(run: &Run) -> Vec<(&'static str, String)> {
     let texts = [
@@ -119,6 +113,12 @@ fn categories_text(categories: &Categories) -> String {
         others => format!("; {others} rarer ones count as unknown"),
     };
     format!("{count} {form}: {}{others}", listed.join(", "))
+}
+
+/// The group columns of a partitioned model, as its run says them.
+fn group_columns(index: &crate::registry::Index, run_id: &str) -> Vec<String> {
+    let said = index.params(run_id).find(|param| param.key == "partition_by");
+    said.and_then(|param| serde_json::from_str(&param.value).ok()).unwrap_or_default()
 }
 
 fn class_text(class: &ClassLabel) -> String {

@@ -16,8 +16,8 @@ use super::open::Inner;
 use super::plan::{self, Planned};
 use super::ready::ReadyQuery;
 use super::{
-    Answer, Description, Kind, Work, copy, export, insert, kill, model_statements, output, reproduce, settings, show,
-    table_statements, train, user_statements,
+    Answer, Description, Kind, Work, copy, export, insert, kill, model_statements, output, refresh, reproduce,
+    settings, show, table_statements, train, user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
@@ -17,6 +18,34 @@ use crate::{Error, Result};
 /// The code of a text that the model does not know.
 const UNKNOWN: f64 = -1.0;
 
+/// The code of each text that a model knows.
+type Codes = HashMap<String, u32, BuildHasherDefault<TextHasher>>;
+
+/// A hash in a few steps, since every row's text needs one. The texts in the table are the model's few, so nobody can fill
+/// it with texts that collide.
+#[derive(Debug, Default, Clone)]
+struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        for word in words.iter().chain([&last]) {
+            let mixed = (self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.0 = mixed ^ (mixed >> 32);
+        }
+    }
+
+    fn write_u8(&mut self, _: u8) {
+        // What marks the end of a text; a table has nothing but texts.
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 /// How each feature becomes design columns.
 #[derive(Debug)]
 pub(crate) struct Design {
@@ -26,7 +55,7 @@ pub(crate) struct Design {
 #[derive(Debug)]
 enum Reader {
     Number,
-    Texts { form: CategoryForm, codes: HashMap<String, u32> },
+    Texts { form: CategoryForm, codes: Codes },
 }
 
 impl Reader {

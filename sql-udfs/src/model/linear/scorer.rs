@@ -5,6 +5,7 @@
 //! is never the negative zero, which is why a column whose weights are all zero may be left out.
 
 use super::{KIND, Linear, Link, logistic_pair, softmax};
+use crate::model::contents::Sums;
 use crate::model::kernel::{ColumnRange, Kernel};
 use crate::model::lanes::{self, Job};
 use crate::model::onnx::builder::GraphBuilder;
@@ -149,6 +150,10 @@ impl Kernel for Scorer {
                 out.chunks_exact_mut(width).for_each(softmax);
             }
         }
+    }
+
+    fn sums(&self) -> Option<Sums<'_>> {
+        self.model.sums()
     }
 
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {
