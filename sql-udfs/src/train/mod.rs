@@ -9,6 +9,8 @@
 //! - `partition`: one model for each group of rows
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
+//! - `tree`: the engine that trees grow on; `forest` with `sample` and `out_of_bag`, and `boosting`: what its algorithms
+//!   share; `tree_parameters`: the parameters that they share
 //! - `points`: rows as points for the algorithms that measure distances; `eigen`: eigenvectors of a thousand columns
 //! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 //! - `spread`, `standardize`, `products`, `dense`, `rank`: what the linear algorithms compute with; on it stand

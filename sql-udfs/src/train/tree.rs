@@ -7,6 +7,7 @@
 //! - `cut`, `classes`: the best cut of a feature, of two sums or of many classes
 //! - `direct`: one tree depth first or best first, one feature at a time: decision trees and forests
 //! - `boosted`: one tree from histograms of all features, a child's being its parent's less its sibling's: boosting
+//! - `sums`, `leaves`: what is summed up for `direct`, and what its leaves hold; `histogram`: the same for `boosted`
 //! - `part`: rows into two sides; `draft`: a tree while it grows
 
 pub(crate) mod bins;

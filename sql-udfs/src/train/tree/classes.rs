@@ -200,7 +200,8 @@ impl Classes<'_> {
                 let named = if yes.1 > no.1 { &order[bins..] } else { &order[..bins] };
                 let mut codes = Codes::default();
                 named.iter().for_each(|code| codes.insert(*code));
-                best = better(best, Some(Cut { feature, yes: codes, threshold: 0.0, gain }));
+                let yes = codes.naming_texts(order.iter().copied());
+                best = better(best, Some(Cut { feature, yes, threshold: 0.0, gain }));
             });
         }
         best
@@ -244,6 +245,10 @@ mod tests {
         let column = Column::new(&[0.0, 1.0, 2.0, 1.0, 0.0, 2.0], 3, 255);
         let cut = best(&[1, 0, 2, 0, 1, 2], &column, false).unwrap();
         assert!((cut.gain - 2.0).abs() < 1e-12, "{}", cut.gain);
+        // All that are known against what is missing.
+        let column = Column::new(&[0.0, 1.0, 1.0, f64::NAN], 2, 255);
+        let cut = best(&[0, 0, 0, 2], &column, false).unwrap();
+        assert_eq!([0, 1, MISSING].map(|code| cut.yes.contains(code)), [true, true, false]);
         assert_eq!(best(&[1, 0, 2], &Column::new(&[1.0; 3], 2, 255), false), None);
     }
 }

@@ -305,6 +305,7 @@ impl Search<'_> {
             yes = Codes::default();
             ordered[way.bins..].iter().for_each(|(_, code, _)| yes.insert(*code));
         }
+        let yes = yes.naming_texts(occupied.codes.iter().copied());
         Some(Cut { feature, yes, threshold: 0.0, gain: way.gain })
     }
 }
@@ -396,6 +397,15 @@ mod tests {
         let cut = found(&rows, &column, &search(&units), Monotone::FREE).unwrap();
         // {0, 2} against {1, 3, missing}: the smaller side is named.
         assert_eq!([0, 1, 2, 3, MISSING].map(|code| cut.yes.contains(code)), [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn texts_against_missing_values_are_named() {
+        let units = Units::new(100, 1.0, 1.0);
+        let column = Column::new(&[0.0, 1.0], 2, 255);
+        let rows = [(0, 1.0, 1.0), (0, 1.0, 1.0), (1, 1.0, 1.0), (MISSING, 0.0, 1.0)];
+        let cut = found(&rows, &column, &search(&units), Monotone::FREE).unwrap();
+        assert_eq!([0, 1, MISSING].map(|code| cut.yes.contains(code)), [true, true, false]);
     }
 
     #[test]

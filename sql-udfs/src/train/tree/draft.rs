@@ -27,6 +27,16 @@ impl Codes {
         self.0[usize::from(code >> 6)] >> (code & 63) & 1 == 1
     }
 
+    /// The codes, or, where only [`MISSING`] is among them, all others of those that are present: a test names texts.
+    pub fn naming_texts(self, present: impl IntoIterator<Item = u8>) -> Self {
+        if (0..MISSING).any(|code| self.contains(code)) {
+            return self;
+        }
+        let mut others = Codes::default();
+        present.into_iter().filter(|code| *code != MISSING).for_each(|code| others.insert(code));
+        others
+    }
+
     /// A table with `true` for each code in it.
     pub fn table(&self) -> [bool; BINS_MAX + 1] {
         std::array::from_fn(|code| self.contains(code as u8))
