@@ -9,6 +9,7 @@ use arrow::datatypes::Float64Type;
 use super::super::artifact;
 use super::super::design::Design;
 use super::super::evaluator::{self, FeatureRange, Known};
+use super::super::lanes;
 use super::super::onnx::{Model, Node};
 use super::super::signature::{Feature, Task};
 use super::super::specimens::{self, Dice};
@@ -47,9 +48,12 @@ fn what_is_written_is_read_back_and_scores_the_same() {
         let columns = read_columns.block(0, rows, &mut []);
         let expected = plainly(&model, &columns, rows);
         let mut out = vec![0.0; rows * read.width()];
-        read.score(&columns, &mut out);
-        let found: Vec<u64> = out.iter().map(|value| value.to_bits()).collect();
-        assert_eq!(found, expected, "{name}");
+        lanes::widest::each(|widest| {
+            out.fill(0.0);
+            read.score(&columns, &mut out);
+            let found: Vec<u64> = out.iter().map(|value| value.to_bits()).collect();
+            assert_eq!(found, expected, "{name} {widest}");
+        });
         if let Some(directory) = &directory {
             std::fs::write(directory.join(format!("{name}.onnx")), &bytes).unwrap();
             specimens::dump(directory, &name, &signature, &arrays, &out);
