@@ -78,6 +78,7 @@ fn learn(algorithm: &str, target: Option<&str>, stop: &Stop) -> Outcome<Result<T
         target: target.map(ToOwned::to_owned),
         split: Split::Random(0.2),
         seed: 1,
+        partition: None,
     };
     let batch = rows(target)?;
     Ok(train(&request, &batch.schema(), vec![batch], stop))

@@ -112,7 +112,20 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
 pub(super) async fn job(scope: Scope, statement: &Train, sql: &str, parameters: &[ScalarValue]) -> Result<Job> {
     let ctx = scope.ctx.clone();
     let planned = ctx.run(planned(scope, statement)).await?;
-    let plan = planned.state.optimize(&plan::bound(&planned.state, planned.plan.clone(), parameters)?)?;
+    let plan = plan::bound(&planned.state, planned.plan.clone(), parameters)?;
+    job_of(&planned, plan, statement, sql, parameters).await
+}
+
+/// Begins to run the plan of a training query.
+pub(super) async fn job_of(
+    planned: &Planned,
+    plan: LogicalPlan,
+    statement: &Train,
+    sql: &str,
+    parameters: &[ScalarValue],
+) -> Result<Job> {
+    let ctx = planned.scope.ctx.clone();
+    let plan = planned.state.optimize(&plan)?;
     let schema = wire_schema(&planned.names.restore(plan.schema().as_arrow()));
     let physical =
         ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
@@ -146,6 +159,8 @@ pub(super) async fn job(scope: Scope, statement: &Train, sql: &str, parameters: 
         deadline: ctx.deadline,
         progress: ctx.progress.clone(),
         threads: planned.state.config().target_partitions(),
+        older: None,
+        notes: Vec::new(),
     })
 }
 

@@ -10,12 +10,12 @@ use sqlparser::tokenizer::Token;
 
 use super::dialect::Cursor;
 use super::statement::Statement;
-use super::{partition, refuse};
+use super::{partition, refresh, refuse};
 use crate::{Error, Result};
 
 /// The statement's form, for hints.
 pub const FORM: &str = "TRAIN MODEL name [USING algorithm [(parameter = literal, …)]] [TARGET column] \
-[PARTITION BY (column, …) [MIN ROWS n] [FALLBACK | NO FALLBACK]] [SPLIT RANDOM f | SPLIT BY TIME column f | SPLIT ON column | SPLIT NONE] [EXPERIMENT name] [ALIAS name] [SEED n] AS query";
+[PARTITION BY (column, …) [MIN ROWS n] [FALLBACK | NO FALLBACK]] [SPLIT RANDOM f | SPLIT BY TIME column f | SPLIT ON column | SPLIT NONE] [EXPERIMENT name] [ALIAS name] [SEED n] AS query, or TRAIN MODEL name REFRESH [EXPERIMENT name] [ALIAS name]";
 
 /// The share that is held out where the statement does not say.
 const HELD_OUT_DEFAULT: f64 = 0.2;
@@ -50,6 +50,9 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
     cursor.expect_words(&["TRAIN", "MODEL"]).map_err(|error| error.with_hint(FORM))?;
     let model = cursor.name_or_string("a model name")?;
     check_model_name(&model)?;
+    if cursor.words(&["REFRESH"]) {
+        return refresh::parse(cursor, model);
+    }
     let mut clauses = Clauses::default();
     while !cursor.words(&["AS"]) {
         clauses.parse_one(&mut cursor)?;

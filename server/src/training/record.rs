@@ -118,6 +118,7 @@ fn asked(job: &Job) -> Vec<(String, String)> {
         asked.push(("min_rows".to_string(), partition.min_rows.to_string()));
         asked.push(("fallback".to_string(), partition.fallback.to_string()));
     }
+    asked.extend(job.notes.iter().cloned());
     asked.extend(job.bound.iter().cloned());
     asked
 }

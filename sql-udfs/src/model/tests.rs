@@ -14,7 +14,7 @@ use super::linear::{Linear, Link};
 use super::onnx::{Entry, Model};
 use super::signature::{ClassLabel, Feature, Missing, Signature, Task, ValueType};
 use super::specimens::{self, Dice};
-use super::tree::{Child, Split, Tree};
+use super::trees::{Child, Finish, Split, Test, Tree, Trees};
 use crate::ErrorClass;
 use crate::train::Value;
 
@@ -39,18 +39,23 @@ fn linear(link: Link, sums: usize) -> Box<dyn Kernel> {
 fn tree(width: usize) -> Box<dyn Kernel> {
     let split = |feature, threshold, missing_follows_yes, yes, no, rows| Split {
         feature,
-        threshold,
+        test: Test::AtMost(threshold),
         missing_follows_yes,
         yes,
         no,
         rows,
+        gain: 0.5,
     };
     let splits = vec![
         split(1, 0.5, true, Child::Leaf(0), Child::Node(1), 10),
         split(0, f64::INFINITY, false, Child::Leaf(1), Child::Leaf(2), 7),
     ];
     let leaves = (0..3 * width).map(|i| i as f64 / 10.0).collect();
-    Box::new(Tree::new(splits, leaves, width, 2).unwrap())
+    trees(Tree { splits, leaves, leaf_rows: vec![3, 4, 3] }, width)
+}
+
+fn trees(tree: Tree, width: usize) -> Box<dyn Kernel> {
+    Box::new(Trees::new(vec![tree], width, vec![0.0; width], Finish::Sum, 2).unwrap())
 }
 
 /// One artifact of each shape.
@@ -58,7 +63,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
     let text = ["a", "b", "ü"].map(|text| ClassLabel::Text(text.to_owned())).to_vec();
     let flags = vec![ClassLabel::Boolean(false), ClassLabel::Boolean(true)];
     let numbers = [-1, 4, 7].map(ClassLabel::BigInt).to_vec();
-    let lone: Box<dyn Kernel> = Box::new(Tree::new(vec![], vec![4.5], 1, 2).unwrap());
+    let lone = trees(Tree { splits: vec![], leaves: vec![4.5], leaf_rows: vec![10] }, 1);
     let cases = vec![
         (signature(vec![]), linear(Link::Identity, 1)),
         (signature(vec![]), linear(Link::Exp, 1)),

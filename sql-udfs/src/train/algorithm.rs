@@ -7,11 +7,14 @@ use super::dbscan::Dbscan;
 use super::decision_tree::DecisionTree;
 use super::gaussian_mixture::GaussianMixture;
 use super::gaussian_nb::GaussianNb;
+use super::gradient_boosting::GradientBoosting;
+use super::isolation_forest::IsolationForest;
 use super::kmeans::KMeans;
 use super::linear_regression::{LinearRegression, Ridge};
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::pca::Pca;
+use super::random_forest::{ExtraTrees, RandomForest};
 use super::rows::Rows;
 use super::svm::Svm;
 use super::workers::Workers;
@@ -26,12 +29,16 @@ pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &Ridge,
     &LogisticRegression,
     &DecisionTree,
+    &RandomForest,
+    &ExtraTrees,
+    &GradientBoosting,
     &GaussianNb,
     &Svm,
     &KMeans,
     &GaussianMixture,
     &Dbscan,
     &Pca,
+    &IsolationForest,
 ];
 
 /// A learning algorithm.

@@ -132,7 +132,7 @@ fn clusters(cores: &[f64], width: usize, radius2: f64, context: &Context<'_>) ->
         near.take_within(of(first), radius2, &mut left, &mut reached);
         clusters[first] = next;
         while let Some(core) = reached.pop() {
-            if steps % ROWS_PER_PIECE == 0 {
+            if steps.is_multiple_of(ROWS_PER_PIECE) {
                 context.check_cancelled()?;
             }
             steps += 1;

@@ -59,7 +59,6 @@ mod testing;
 mod tests;
 mod tree;
 mod tree_parameters;
-pub(crate) mod trees;
 mod weights;
 mod workers;
 

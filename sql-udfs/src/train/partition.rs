@@ -148,7 +148,10 @@ fn columns<'a>(
     if total > TRAINING_ROWS_MAX {
         return Err(Error::exhausted(format!("expected at most {TRAINING_ROWS_MAX} training rows, found {total}")));
     }
-    watch.reserve(total * BYTES_PER_ROW + total * 8 * (plan.features.len() + plan.roles().count()))?;
+    // Columns are let go one by one as their numbers stand, so what the numbers take beyond them counts, and two at once.
+    let held: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    let numbers = total * size_of::<f64>() * (plan.features.len() + plan.roles().count());
+    watch.reserve(total * (BYTES_PER_ROW + 2 * size_of::<f64>()) + numbers.saturating_sub(held))?;
     let width = plan.positions().into_iter().chain(plan.partition.iter().map(|column| column.position)).max();
     let width = width.map_or(0, |greatest| greatest + 1);
     let mut columns = vec![Vec::with_capacity(batches.len()); width];

@@ -10,7 +10,7 @@ use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 
 use super::groups::GroupsFile;
-use super::keys::{self, Coder, GroupKey, UNKNOWN};
+use super::keys::{self, Coder, UNKNOWN};
 use super::manifest::{Fallback, Manifest};
 use super::members::{Block, Member, Members};
 use crate::limits::SCORE_ROWS_PER_BLOCK;
@@ -98,11 +98,6 @@ impl PartitionedModel {
     /// The number of the group columns, which are the first of the signature's features.
     pub fn partition_columns(&self) -> usize {
         self.manifest.partition_by.len()
-    }
-
-    /// The keys of all groups, in ascending order.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = GroupKey> {
-        (0..self.reasons.len()).map(|group| self.coder.key(group as u32))
     }
 
     /// The ONNX artifact of the model that answers for a group, which is given by its columns' names with their values as

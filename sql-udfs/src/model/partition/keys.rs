@@ -166,8 +166,12 @@ impl Dictionary {
                 match &value {
                     KeyValue::Null => self.null = Some(code),
                     KeyValue::Boolean(flag) => self.flags[usize::from(*flag)] = Some(code),
-                    KeyValue::Number(number) => drop(self.numbers.insert(*number, code)),
-                    KeyValue::Text(text) => drop(self.texts.insert(text.clone(), code)),
+                    KeyValue::Number(number) => {
+                        self.numbers.insert(*number, code);
+                    }
+                    KeyValue::Text(text) => {
+                        self.texts.insert(text.clone(), code);
+                    }
                 }
                 self.values.push(value);
                 code
@@ -204,7 +208,9 @@ impl Coder {
     /// Knows these keys, whose numbers are their places.
     pub fn of<'a>(columns: usize, keys: impl Iterator<Item = &'a GroupKey>) -> Self {
         let mut coder = Coder::new(columns);
-        keys.for_each(|key| drop(coder.insert(key)));
+        for key in keys {
+            coder.insert(key);
+        }
         coder
     }
 

@@ -10,7 +10,7 @@ use crate::model::partition::keys::{GroupKey, KeySet};
 use crate::model::partition::manifest::Fallback;
 use crate::model::partition::slots::take_apart;
 use crate::model::signature::ClassLabel;
-use crate::train::partition::assemble::{Assembly, Group};
+use crate::train::partition::assemble::Group;
 use crate::train::partition::group::FallbackModel;
 use crate::train::plan::Plan;
 use crate::train::{Part, Partition, Watch};
@@ -28,7 +28,7 @@ pub(in crate::train) struct Older<'a> {
 
 impl Older<'_> {
     /// Fails where the older version is of another kind than what is to be trained.
-    pub fn check(&self, plan: &Plan, partition: &Partition, parameters: &str) -> Result<()> {
+    pub(super) fn check(&self, plan: &Plan, partition: &Partition, parameters: &str) -> Result<()> {
         let manifest = self.model.manifest();
         let same_features = manifest.signature.features.len() == plan.features.len()
             && manifest.signature.features.iter().zip(&plan.features).all(|(older, column)| {
@@ -51,7 +51,7 @@ impl Older<'_> {
     }
 
     /// The model over all groups, which stays as it is.
-    pub fn fallback(&self, classes: &[ClassLabel]) -> Result<(Option<FallbackModel>, Fallback, Option<Part>)> {
+    pub(super) fn fallback(&self, classes: &[ClassLabel]) -> Result<(Option<FallbackModel>, Fallback, Option<Part>)> {
         let fallback = self.model.manifest().fallback.clone();
         let Fallback::Model { sha256, .. } = &fallback else { return Ok((None, fallback, None)) };
         let found = self.parts.iter().find(|(name, _)| name == sha256);

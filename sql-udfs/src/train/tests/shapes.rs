@@ -176,7 +176,7 @@ fn more_features_than_rows_and_a_thousand_of_them() {
     let value = |i: u32, j: u32| f64::from((i * 37 + j * 11 + i * j) % 19);
     let mut columns: Vec<(String, ArrayRef)> =
         (0..1_000).map(|j| (format!("x{j}"), known(&(0..12).map(|i| value(i, j)).collect::<Vec<f64>>()))).collect();
-    columns.push(("class".into(), Arc::new(StringArray::from(vec!["n", "y", "n", "y"].repeat(3)))));
+    columns.push(("class".into(), Arc::new(StringArray::from(["n", "y", "n", "y"].repeat(3)))));
     columns.push(("number".into(), known(&(0..12).map(f64::from).collect::<Vec<f64>>())));
     let rows = batch(columns.iter().map(|(name, array)| (name.as_str(), array.clone())).collect());
     for request in requests() {
