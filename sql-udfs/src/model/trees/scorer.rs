@@ -299,7 +299,8 @@ impl Kernel for Scorer {
         let way = match self.program() {
             Program::Tiny(..) | Program::Small(..) | Program::Medium(..) => "selections of bytes",
             Program::Fine(..) => "selections of 16 bits",
-            Program::Direct(..) | Program::Walked(..) => "walks in lanes",
+            Program::Direct(..) => "walks over values",
+            Program::Walked(..) => "walks over ranks",
             Program::Plain => "plain steps",
         };
         let splits: usize = self.trees.trees.iter().map(|tree| tree.splits.len()).sum();
