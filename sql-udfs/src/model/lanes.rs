@@ -10,11 +10,44 @@ pub(crate) trait Job {
     fn run(self);
 }
 
+/// The widest registers that may be used, so that tests can run what other processors would: 0 for what every processor
+/// has, 1 for AVX2, 2 for AVX-512.
+#[cfg(test)]
+pub(crate) mod widest {
+    use std::cell::Cell;
+
+    thread_local! {
+        static WIDEST: Cell<u8> = const { Cell::new(2) };
+    }
+
+    /// What this thread may use.
+    pub(crate) fn get() -> u8 {
+        WIDEST.get()
+    }
+
+    /// Calls `test` with each in turn.
+    pub(crate) fn each(mut test: impl FnMut(u8)) {
+        for widest in 0..=2 {
+            WIDEST.set(widest);
+            test(widest);
+        }
+    }
+}
+
+#[cfg(not(test))]
+mod widest {
+    /// All.
+    pub(super) const fn get() -> u8 {
+        2
+    }
+}
+
 /// Runs the job with the widest registers that the processor has.
 pub(crate) fn run(job: impl Job) {
     #[cfg(target_arch = "x86_64")]
     {
-        let wide = std::is_x86_feature_detected!("avx512bw")
+        let wide = widest::get() >= 2
+            && std::is_x86_feature_detected!("avx512bw")
             && std::is_x86_feature_detected!("avx512vl")
             && std::is_x86_feature_detected!("avx512dq");
         if wide && std::is_x86_feature_detected!("bmi2") && std::is_x86_feature_detected!("avx2") {
@@ -22,7 +55,7 @@ pub(crate) fn run(job: impl Job) {
             // SAFETY: `run_avx512` is unsafe to call only on a processor without its features, and this one has them.
             return unsafe { run_avx512(job) };
         }
-        if std::is_x86_feature_detected!("avx2") {
+        if widest::get() >= 1 && std::is_x86_feature_detected!("avx2") {
             #[expect(unsafe_code, reason = "the feature that the function needs has just been detected")]
             // SAFETY: `run_avx2` is unsafe to call only on a processor without AVX2, and this one has it.
             return unsafe { run_avx2(job) };

@@ -10,6 +10,7 @@
 //!   `dbscan` and `pca` are some, each with its ONNX form beside it
 //! - `filled`: what kernels that measure distances do to inputs first; `distances`: the distances; `near`: a k-d tree
 //! - `native`: Arrow around a kernel; `columns` and `design`: Arrow values as the numbers that kernels take
+//! - `lanes`: a loop compiled for several kinds of processors; `ranges`: what is known of features before they are scored
 //! - `contents`: weights and nodes as rows
 //! - `outputs`: the outputs that all graphs share
 

@@ -104,7 +104,7 @@ fn hard_value(dice: &mut Dice) -> Option<f64> {
 /// How a random tree's features are cut.
 fn test(dice: &mut Dice, feature: &Feature) -> Test {
     let Some(categories) = &feature.categories else {
-        let value = if dice.below(4) == 0 { dice.number() * 3.0 } else { dice.pick(&HARD) };
+        let value = if dice.below(2) == 0 { dice.number() * 3.0 } else { dice.pick(&HARD) };
         return Test::AtMost(value);
     };
     let share = 1 + dice.below(6);
@@ -186,13 +186,15 @@ pub(crate) fn all_trees(seed: u64) -> Vec<(String, Signature, Trees)> {
         ("tree", Task::Classification, 4, Finish::Sum, 4, vec![0.0; 4]),
         ("isolation", Task::Anomaly, 0, isolation, 1, vec![0.0]),
     ] {
-        for leaves in [1, 2, 8, 64, 200, 300] {
+        for leaves in [1, 2, 4, 8, 64, 200, 300] {
             let features = features(CategoryForm::Codes);
-            let trees = if name == "tree" { 1 } else { base.len() * 4 };
+            // Trees of four leaves compare numbers alone, and are a few.
+            let trees = if name == "tree" || leaves == 4 { 1 } else { base.len() * if leaves == 200 { 8 } else { 4 } };
+            let compared = if leaves == 4 { &features[..3] } else { &features };
             let sizes = |dice: &mut Dice| if leaves == 1 { 1 } else { leaves / 2 + dice.below(leaves / 2) + 1 };
             let trees = (0..trees).map(|_| {
                 let leaves = sizes(dice);
-                tree(dice, &features, leaves, width)
+                tree(dice, compared, leaves, width)
             });
             let trees: Vec<Tree> = trees.collect();
             let columns = features.len();

@@ -2,7 +2,13 @@
 //!
 //! A tree compares one design column at a time down to a leaf; the numbers of the leaves are added up over trees, and a
 //! last step makes a prediction of the sums. It knows nothing of how trees grow.
+//!
+//! # Layout
+//! - `graph`: trees as ONNX operators; `prune`: trees without branches that known ranges never take
+//! - `scorer`: the kernel that a loaded model has, and which way it takes; `ranks`: values as small integers
+//! - `selects`, `walks`, `direct`: trees of few leaves, of many, and a few over many columns
 
+mod direct;
 mod graph;
 mod prune;
 mod ranks;

@@ -245,11 +245,13 @@ mod tests {
                 let given: Vec<Vec<f64>> =
                     columns.iter().zip(&used).map(|(c, used)| if *used { c.clone() } else { vec![9.0; 50] }).collect();
                 let given: Vec<&[f64]> = given.iter().map(Vec::as_slice).collect();
-                let mut out = [0.0; 50];
-                kernel.score_block(&given, &mut out);
-                for (row, sum) in out.iter().enumerate() {
-                    assert_eq!(sum.to_bits(), plainly(&model, &columns, row), "{features} {row}");
-                }
+                lanes::widest::each(|widest| {
+                    let mut out = [0.0; 50];
+                    kernel.score_block(&given, &mut out);
+                    for (row, sum) in out.iter().enumerate() {
+                        assert_eq!(sum.to_bits(), plainly(&model, &columns, row), "{features} {row} {widest}");
+                    }
+                });
             }
         }
     }

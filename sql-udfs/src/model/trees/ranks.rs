@@ -172,11 +172,6 @@ impl Ranks {
         self.sources.iter().map(|source| source.thresholds.count).max().unwrap_or_default()
     }
 
-    /// Whether codes are compared.
-    pub fn has_codes(&self) -> bool {
-        self.sources.iter().any(|source| source.codes.is_some())
-    }
-
     /// The number of columns.
     pub fn columns(&self) -> usize {
         usize::from(self.columns)

@@ -6,6 +6,7 @@
 
 use std::sync::OnceLock;
 
+use super::direct::Direct;
 use super::prune::prune;
 use super::ranks::{Rank, Ranks};
 use super::selects::{GROUP, LEAVES_MAX, Room, Selects};
@@ -42,6 +43,8 @@ pub(crate) struct Scorer {
 
 #[derive(Debug)]
 enum Program {
+    /// A few small trees over many columns of numbers.
+    Direct(Direct),
     /// Trees of at most 16 leaves and features of at most 255 thresholds.
     Tiny(Ranks, Selects<i8>, Leaves<TINY>),
     /// Trees of at most 64 leaves and features of at most 255 thresholds.
@@ -79,6 +82,9 @@ impl<const L: usize> Leaves<L> {
 
 impl Program {
     fn new(trees: &Trees) -> Self {
+        if let Some(direct) = Direct::new(trees) {
+            return Program::Direct(direct);
+        }
         let Some(ranks) = Ranks::new(trees) else { return Program::Plain };
         let most = trees.trees.iter().map(|tree| tree.leaf_rows.len()).max().unwrap_or_default();
         if most <= TINY
@@ -269,6 +275,7 @@ impl Kernel for Scorer {
             return self.plainly(columns, 0, out);
         }
         match self.program() {
+            Program::Direct(direct) => direct.score(&self.trees, columns, out),
             Program::Tiny(ranks, selects, leaves) => self.select((ranks, selects, leaves), columns, out),
             Program::Small(ranks, selects, leaves) => self.select((ranks, selects, leaves), columns, out),
             Program::Medium(ranks, selects, leaves) => self.select((ranks, selects, leaves), columns, out),
@@ -292,7 +299,8 @@ impl Kernel for Scorer {
         let way = match self.program() {
             Program::Tiny(..) | Program::Small(..) | Program::Medium(..) => "selections of bytes",
             Program::Fine(..) => "selections of 16 bits",
-            Program::Walked(..) => "walks in lanes",
+            Program::Direct(..) => "walks over values",
+            Program::Walked(..) => "walks over ranks",
             Program::Plain => "plain steps",
         };
         let splits: usize = self.trees.trees.iter().map(|tree| tree.splits.len()).sum();

@@ -9,6 +9,7 @@ use arrow::datatypes::Float64Type;
 use super::super::artifact;
 use super::super::design::Design;
 use super::super::evaluator::{self, FeatureRange, Known};
+use super::super::lanes;
 use super::super::onnx::{Model, Node};
 use super::super::signature::{Feature, Task};
 use super::super::specimens::{self, Dice};
@@ -34,12 +35,14 @@ fn plainly(model: &Trees, columns: &[&[f64]], rows: usize) -> Vec<u64> {
 
 #[test]
 fn what_is_written_is_read_back_and_scores_the_same() {
+    let mut ways = std::collections::BTreeSet::new();
     let directory = std::env::var_os("LIMN_SPECIMENS").map(std::path::PathBuf::from);
     for (name, signature, model) in specimens::all_trees(7) {
         let bytes = artifact::write(&model, &signature, "some_algorithm", &[]).unwrap();
         let (read_signature, read) = artifact::read(&bytes).unwrap();
         assert_eq!(read_signature, signature, "{name}");
         assert_eq!(artifact::write(read.as_ref(), &signature, "some_algorithm", &[]).unwrap(), bytes, "{name}");
+        ways.extend(read.describe().split(['(', ',']).nth(1).map(str::to_owned));
         let rows = 1500;
         let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
         let design = Design::new(&signature.features);
@@ -47,14 +50,20 @@ fn what_is_written_is_read_back_and_scores_the_same() {
         let columns = read_columns.block(0, rows, &mut []);
         let expected = plainly(&model, &columns, rows);
         let mut out = vec![0.0; rows * read.width()];
-        read.score(&columns, &mut out);
-        let found: Vec<u64> = out.iter().map(|value| value.to_bits()).collect();
-        assert_eq!(found, expected, "{name}");
+        lanes::widest::each(|widest| {
+            out.fill(0.0);
+            read.score(&columns, &mut out);
+            let found: Vec<u64> = out.iter().map(|value| value.to_bits()).collect();
+            assert_eq!(found, expected, "{name} {widest}");
+        });
         if let Some(directory) = &directory {
             std::fs::write(directory.join(format!("{name}.onnx")), &bytes).unwrap();
             specimens::dump(directory, &name, &signature, &arrays, &out);
         }
     }
+    // Every way is among them.
+    let all = ["selections of 16 bits", "selections of bytes", "walks over ranks", "walks over values"];
+    assert_eq!(ways.iter().map(String::as_str).collect::<Vec<_>>(), all);
 }
 
 /// One small model of each kind, as bytes.

@@ -133,7 +133,7 @@ impl Walk {
             let mut at = [0_u32; LANES];
             let mut level = 0;
             while level < self.depth {
-                let mut moved = 0;
+                let before = at;
                 for _ in level..self.depth.min(level + LEVELS_PER_LOOK) {
                     for (lane, at) in at.iter_mut().enumerate() {
                         let node = self.nodes[*at as usize];
@@ -143,12 +143,10 @@ impl Walk {
                             true => !self.has(node.threshold, value),
                             false => value > node.threshold,
                         };
-                        let next = node.passing + u32::from(fails);
-                        moved |= next ^ *at;
-                        *at = next;
+                        *at = node.passing + u32::from(fails);
                     }
                 }
-                if moved == 0 {
+                if before == at {
                     break;
                 }
                 level += LEVELS_PER_LOOK;
