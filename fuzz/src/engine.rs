@@ -1,7 +1,9 @@
-//! What the engine takes from the parsers: the request of a bulk ingestion, and the numbering of placeholders.
+//! What the engine takes from the parsers: the request of a bulk ingestion, the numbering of placeholders, and what
+//! holds for statements.
 //!
 //! Plain data, as the engine has it; nothing is done with it here.
 
+pub use crate::server::engine::statements as fuzzed;
 pub use crate::server::sql::placeholder::number_placeholders;
 
 /// What to do where the table is not there.

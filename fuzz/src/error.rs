@@ -11,6 +11,7 @@ pub enum Class {
     NotFound,
     Unauthenticated,
     Unsupported,
+    Cancelled,
     Exhausted,
     Internal,
 }
@@ -96,6 +97,27 @@ impl From<arrow::error::ArrowError> for Error {
         };
         Error::new(class, error.to_string())
     }
+}
+
+/// As the server classifies the library's errors.
+impl From<limn_sql_udfs::Error> for Error {
+    fn from(error: limn_sql_udfs::Error) -> Self {
+        use limn_sql_udfs::ErrorClass as Udf;
+        let class = match error.class() {
+            Udf::Input => Class::Input,
+            Udf::NotFound => Class::NotFound,
+            Udf::Unsupported => Class::Unsupported,
+            Udf::Cancelled => Class::Cancelled,
+            Udf::Exhausted => Class::Exhausted,
+            Udf::Internal => Class::Internal,
+        };
+        Error::new(class, error.message())
+    }
+}
+
+/// The known name that is nearest to a mistyped one.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
 }
 
 /// The text of a failed look-up, without the nearest name.

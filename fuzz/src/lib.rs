@@ -1,7 +1,8 @@
-//! The parsers of the server's Flight edge, compiled by themselves: the server's own files, without the engine.
+//! The parsers of the server's Flight edge and of its dialect, compiled by themselves: the server's own files, without the
+//! engine.
 //!
 //! What the files name of the rest of the server stands here in small: `error` and `engine`. It knows no parser; what
-//! each one promises is in the server's `flight/fuzzed.rs`.
+//! each one promises is in the server's `flight/fuzzed.rs` and `engine/fuzzed.rs`.
 
 #![allow(dead_code, unused_imports)]
 
@@ -22,9 +23,28 @@ mod server {
         pub mod references;
         pub mod ticket;
     }
+    #[path = "engine"]
+    pub mod engine {
+        #[path = "fuzzed.rs"]
+        pub mod statements;
+    }
     #[path = "sql"]
     pub mod sql {
+        pub mod copy;
+        pub mod dialect;
+        pub mod kill;
+        pub mod model;
+        pub mod partition;
         pub mod placeholder;
+        pub mod refuse;
+        pub mod scan;
+        pub mod show;
+        pub mod statement;
+        pub mod table;
+        pub mod train;
+        pub mod user;
+
+        pub use statement::{ObjectRef, Statement, parse};
     }
 }
 
@@ -32,8 +52,9 @@ use std::panic;
 use std::sync::{Mutex, Once, PoisonError};
 
 pub use error::{Class, Error, Result};
+pub use server::engine::statements;
 pub use server::flight::fuzzed;
-use server::limits;
+use server::{limits, sql};
 
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 

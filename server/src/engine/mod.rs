@@ -24,6 +24,7 @@
 //! - `lineage`: which models take part in what a statement writes
 //! - `export`: a model as a file
 //! - `recorded`, `reproduce`: what a training keeps of its statement, and the training once more
+//! - `fuzzed`: what holds for any text and any artifact
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
@@ -35,6 +36,8 @@ mod execute;
 mod explain;
 mod export;
 mod features;
+#[cfg(test)]
+pub mod fuzzed;
 mod information_schema;
 mod ingest;
 mod insert;
