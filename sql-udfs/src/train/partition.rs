@@ -21,7 +21,7 @@ use std::sync::Mutex;
 
 use arrow::record_batch::RecordBatch;
 
-use self::assemble::{Assembly, Frame, Group};
+use self::assemble::{Assembled, Assembly, Frame, Group};
 use self::carried::Carried;
 pub(super) use self::carried::Older;
 use self::data::{Data, Known, numbers};
@@ -83,41 +83,9 @@ pub(super) fn train(
         class_weights: class_weights.as_ref(),
         seed: request.seed,
     };
-    let (fallback_model, fallback, fallback_part) = match (older, partition.fallback) {
-        (Some(older), _) => older.fallback(&data.classes)?,
-        (None, true) => fallback(&shared, &order, &workers, watch)?,
-        (None, false) => (None, Fallback::None, None),
-    };
-    let columns = features(&plan.partition);
-    let mut assembly = Assembly::new(&columns)?;
-    let groups = Groups { shared: &shared, order: &order, min_rows: partition.min_rows, fallback: fallback_model };
-    let mut carried = older.map(|older| Carried::new(older, &data.classes)).transpose()?;
-    let mut push = |group: Group| assembly.push(group, |classes| own_signature_json(&whole, classes));
-    groups.fit(&workers, watch, |group| {
-        if let Some(carried) = &mut carried {
-            carried.write(Some(&group.key), watch, &mut push)?;
-        }
-        push(group)
-    })?;
-    if let Some(carried) = &mut carried {
-        carried.write(None, watch, &mut push)?;
-    }
-    if let (false, None, Some(reason)) = (assembly.has_models(), &fallback_part, &assembly.first_reason) {
-        let all = order.keys.len();
-        return Err(Error::input(format!("none of the {all} groups can be trained; the first of them: {reason}")));
-    }
-    let frame = Frame {
-        algorithm: plan.algorithm.name(),
-        parameters: parameters_text.clone(),
-        signature: whole.clone(),
-        partition_by: columns.clone(),
-        min_rows: partition.min_rows,
-        fallback,
-        fallback_part,
-    };
-    let made = assembly.finish(frame)?;
+    let made = models(&shared, &order, partition, older, &workers, watch)?;
     watch.progress(1.0);
-    let all = columns.into_iter().chain(whole.features.iter().cloned()).collect();
+    let all = features(&plan.partition).into_iter().chain(whole.features.iter().cloned()).collect();
     Ok(Trained {
         algorithm: plan.algorithm.name(),
         parameters,
@@ -134,6 +102,50 @@ pub(super) fn train(
         rows_dropped: (total - order.rows.len()) as u64,
         metrics: made.metrics,
     })
+}
+
+/// The model over all groups, then each group's, or an older version's where the group is not to be fitted; as an artifact.
+fn models(
+    shared: &Shared<'_>,
+    order: &Order,
+    partition: &Partition,
+    older: Option<&Older<'_>>,
+    workers: &Workers,
+    watch: &dyn Watch,
+) -> Result<Assembled> {
+    let (fallback_model, fallback, fallback_part) = match (older, partition.fallback) {
+        (Some(older), _) => older.fallback(&shared.data.classes)?,
+        (None, true) => fallback(shared, order, workers, watch)?,
+        (None, false) => (None, Fallback::None, None),
+    };
+    let columns = features(&shared.plan.partition);
+    let mut assembly = Assembly::new(&columns)?;
+    let groups = Groups { shared, order, min_rows: partition.min_rows, fallback: fallback_model };
+    let mut carried = older.map(|older| Carried::new(older, &shared.data.classes)).transpose()?;
+    let mut push = |group: Group| assembly.push(group, |classes| own_signature_json(shared.signature, classes));
+    groups.fit(workers, watch, |group| {
+        if let Some(carried) = &mut carried {
+            carried.write(Some(&group.key), watch, &mut push)?;
+        }
+        push(group)
+    })?;
+    if let Some(carried) = &mut carried {
+        carried.write(None, watch, &mut push)?;
+    }
+    if let (false, None, Some(reason)) = (assembly.has_models(), &fallback_part, &assembly.first_reason) {
+        let all = order.keys.len();
+        return Err(Error::input(format!("none of the {all} groups can be trained; the first of them: {reason}")));
+    }
+    let frame = Frame {
+        algorithm: shared.plan.algorithm.name(),
+        parameters: shared.parameters_text.to_owned(),
+        signature: shared.signature.clone(),
+        partition_by: columns,
+        min_rows: partition.min_rows,
+        fallback,
+        fallback_part,
+    };
+    assembly.finish(frame)
 }
 
 /// The batches as columns, and the memory that they will need reserved.

@@ -331,6 +331,11 @@ impl Evaluator for PartitionedModel {
         &self.signature
     }
 
+    fn describe(&self) -> String {
+        let Manifest { trained, groups, .. } = &self.manifest;
+        format!("native, one model for each of {trained} groups of {groups}")
+    }
+
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         match self.signature.task {
             Task::Regression => {
