@@ -50,6 +50,13 @@ impl TestEngine {
         Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
     }
 
+    /// Opens an engine on a directory that the caller keeps.
+    pub async fn open_on(data_dir: &Path) -> Outcome<Self> {
+        let directory = Arc::new(tempfile::tempdir()?);
+        let engine = open(data_dir).await.context("opening the engine")?;
+        Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
+    }
+
     /// The same engine with a new session.
     pub fn session(&self) -> Self {
         TestEngine { session: Arc::new(Session::new()), ..self.clone() }

@@ -15,13 +15,17 @@ use limn_server::telemetry::Metrics;
 use limn_tests::crash_disk::{CrashDisk, Unsynced};
 use limn_tests::{Outcome, cells, engine, ensure, fail};
 
-/// What the story leaves to see: rows of `t`, whether the view answers, versions of the model, the alias's version.
+/// What the story leaves to see: rows of `t`, whether the view answers, versions of the model, the alias's version, and
+/// predictions with their lineage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     rows: Option<u64>,
     view: bool,
     versions: u64,
     champion: Option<u64>,
+    predicted: Option<u64>,
+    /// Commits that `system.lineage` knows a model wrote; each added 10 predictions.
+    lineage: u64,
 }
 
 /// Each statement, and what is to be seen after it; worked out by hand.
@@ -40,10 +44,18 @@ const STORY: &[(&str, Seen)] = &[
         seen(Some(21), true, 2, Some(2)),
     ),
     ("INSERT OVERWRITE t VALUES (1, 3.0), (2, 5.0)", seen(Some(2), true, 2, Some(2))),
+    (
+        "CREATE TABLE p AS SELECT PREDICT('m', value) AS y FROM generate_series(1, 10) AS s(value)",
+        Seen { predicted: Some(10), lineage: 1, ..seen(Some(2), true, 2, Some(2)) },
+    ),
+    (
+        "INSERT INTO p SELECT PREDICT('m@champion', value) FROM generate_series(1, 10) AS s(value)",
+        Seen { predicted: Some(20), lineage: 2, ..seen(Some(2), true, 2, Some(2)) },
+    ),
 ];
 
 const fn seen(rows: Option<u64>, view: bool, versions: u64, champion: Option<u64>) -> Seen {
-    Seen { rows, view, versions, champion }
+    Seen { rows, view, versions, champion, predicted: None, lineage: 0 }
 }
 
 /// Operations between two cuts where the environment says nothing; a prime, so that cuts fall everywhere in statements.
@@ -78,6 +90,10 @@ async fn observe(engine: &Engine) -> Seen {
         view: number(engine, "SELECT n FROM v").await.is_some(),
         versions: number(engine, "SELECT count(*) FROM system.model_versions").await.unwrap_or(0),
         champion: number(engine, "SELECT version FROM system.model_aliases WHERE alias = 'champion'").await,
+        predicted: number(engine, "SELECT count(*) FROM p").await,
+        lineage: number(engine, "SELECT count(*) FROM system.lineage WHERE kind = 'predict' AND role = 'target'")
+            .await
+            .unwrap_or(0),
     }
 }
 

@@ -195,7 +195,7 @@ pub(super) async fn job(scope: Scope, base: Base, sql: &str) -> Result<Option<Jo
     let parts = models::parts(&inner, &manifest).await?;
     let notes = [(STATEMENT, base.text), (ARTIFACT, base.artifact_sha256), (FROM, base.from.to_string())];
     let wanted = Arc::clone(&changed);
-    let of_changed = move |batch: Result<RecordBatch>| Ok(wanted.filter(&batch?)?);
+    let of_changed = move |batch: Result<RecordBatch>| -> Result<RecordBatch> { Ok(wanted.filter(&batch?)?) };
     Ok(Some(Job {
         batches: job.batches.map(of_changed).boxed(),
         older: Some(Older { manifest, parts, changed }),
@@ -297,9 +297,9 @@ async fn keys(
         let mut rows = execute_stream(physical, planned.task())?;
         let mut batches = Vec::new();
         while let Some(batch) = rows.next().await {
-            batches.push(wire_batch(&batch?, &schema)?);
+            batches.push(wire_batch(&batch.map_err(Error::from)?, &schema)?);
         }
-        Ok(batches)
+        Ok::<_, Error>(batches)
     };
     ctx.run(read).await
 }

@@ -6,7 +6,7 @@
 //! - [`onnx`]: the ONNX messages that we write and read
 //! - `artifact`: a model with its metadata, to bytes and back
 //! - [`evaluator`]: the trait that every evaluator implements, and [`evaluator::load`]
-//! - `kernel`: native computations over columns; `linear`, `tree`, `gaussian_nb`, `svm`, `kmeans`, `gaussian_mixture`,
+//! - `kernel`: native computations over columns; `linear`, `trees`, `gaussian_nb`, `svm`, `kmeans`, `gaussian_mixture`,
 //!   `dbscan` and `pca` are some, each with its ONNX form beside it
 //! - `filled`: what kernels that measure distances do to inputs first; `distances`: the distances; `near`: a k-d tree
 //! - `native`: Arrow around a kernel; `columns` and `design`: Arrow values as the numbers that kernels take

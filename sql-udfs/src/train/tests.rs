@@ -1,5 +1,6 @@
 //! Trainings from batches to artifacts: the same bytes for the same rows, errors, and what a reader of the artifact gets.
 
+mod boosting;
 mod determinism;
 mod errors;
 mod results;

@@ -30,7 +30,7 @@ const EXPONENT_MAX: f64 = 500.0;
 
 /// A loss and its first two derivatives by the score.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Terms {
+pub(in crate::train) struct Terms {
     /// The loss, less the logarithm of `factor`.
     pub loss: f64,
     /// From 1 to 2: logarithms of products are cheaper than sums of logarithms.

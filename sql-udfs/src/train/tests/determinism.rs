@@ -16,6 +16,12 @@ fn cases() -> Vec<(Request, RecordBatch)> {
         ("logistic_regression", "name"),
         ("decision_tree", "number"),
         ("decision_tree", "name"),
+        ("random_forest", "number"),
+        ("random_forest", "name"),
+        ("extra_trees", "yes"),
+        ("gradient_boosting", "number"),
+        ("gradient_boosting", "yes"),
+        ("gradient_boosting", "name"),
     ] {
         for split in [
             Split::None,
@@ -23,9 +29,18 @@ fn cases() -> Vec<(Request, RecordBatch)> {
             Split::Time { column: "day".into(), held_out: 0.2 },
             Split::Column("flag".into()),
         ] {
-            cases.push((Request { split, ..request(algorithm, target) }, mixed_for(target)));
+            let mut request = Request { split, ..request(algorithm, target) };
+            if ["random_forest", "extra_trees", "gradient_boosting"].contains(&algorithm) {
+                request = with(request, "n_estimators", Value::Integer(3));
+            }
+            cases.push((request, mixed_for(target)));
         }
     }
+    // Texts as features, and no target.
+    let trees = |algorithm| with(request(algorithm, "number"), "n_estimators", Value::Integer(3));
+    cases.push((trees("gradient_boosting"), mixed()));
+    cases.push((trees("random_forest"), mixed()));
+    cases.push((Request { target: None, ..trees("isolation_forest") }, mixed()));
     cases
 }
 

@@ -84,16 +84,31 @@ impl Bins {
         let mut padded = [f64::INFINITY; CODES];
         padded[..edges.len()].copy_from_slice(edges);
         let last = (self.count() - 1) as u8;
-        let code = |value: &f64| {
-            // How many edges lie below the value, by halving: eight steps without a branch.
-            let mut at = 0_u8;
-            for step in [128_u8, 64, 32, 16, 8, 4, 2, 1] {
-                at += step * u8::from(padded[usize::from(at + (step - 1))] < *value);
+        let mut codes = vec![0; values.len()];
+        for (codes, values) in codes.chunks_mut(LANES).zip(values.chunks(LANES)) {
+            let mut lanes = [f64::NAN; LANES];
+            lanes[..values.len()].copy_from_slice(values);
+            let found = positions(&padded, &lanes);
+            for ((code, at), value) in codes.iter_mut().zip(found).zip(values) {
+                *code = if value.is_nan() { MISSING } else { at.min(last) };
             }
-            if value.is_nan() { MISSING } else { at.min(last) }
-        };
-        values.iter().map(code).collect()
+        }
+        codes
     }
+}
+
+/// Values that are looked up side by side, so that one's loads hide behind the others'.
+const LANES: usize = 8;
+
+/// How many edges lie below each value, by halving: eight steps without a branch. The last edge is infinite.
+fn positions(edges: &[f64; CODES], values: &[f64; LANES]) -> [u8; LANES] {
+    let mut at = [0_u8; LANES];
+    for step in [128_u8, 64, 32, 16, 8, 4, 2, 1] {
+        for (at, value) in at.iter_mut().zip(values) {
+            *at += step * u8::from(edges[usize::from(*at + (step - 1))] < *value);
+        }
+    }
+    at
 }
 
 /// The middle between two numbers, or the lower one where the middle is not between them in floating point.

@@ -111,14 +111,18 @@ fn add_some<C: Cell, const FEATURES: usize>(words: &[u64], cells: &[C], tables: 
 
 /// The occupied bins of a feature's sums; `bins` is how many it has.
 pub(crate) fn occupied<C: Cell>(table: &[C; CODES], bins: usize, occupied: &mut Occupied<C>) {
-    occupied.clear();
     let empty = C::default();
-    for (code, cell) in (0..).zip(&table[..bins]) {
-        if *cell != empty {
-            occupied.codes.push(code);
-            occupied.cells.push(*cell);
-        }
+    occupied.codes.resize(CODES, 0);
+    occupied.cells.resize(CODES, empty);
+    // Written to the next place always, which moves on where it counts: which bins are empty cannot be foreseen.
+    let mut count = 0;
+    for (cell, code) in table[..bins].iter().zip(0..=u8::MAX) {
+        occupied.codes[count] = code;
+        occupied.cells[count] = *cell;
+        count += usize::from(*cell != empty);
     }
+    occupied.codes.truncate(count);
+    occupied.cells.truncate(count);
     let missing = table[CODES - 1];
     occupied.missing = (missing != empty).then_some(missing);
 }

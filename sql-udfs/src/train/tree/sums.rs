@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn sorted_and_counted_bins_are_the_same() {
         let units = Units::new(100, 1.0, 1.0);
-        let codes: Vec<u8> = (0..100).map(|i| if i % 7 == 0 { MISSING } else { i * 37 % 50 }).collect();
+        let codes: Vec<u8> = (0..100_u32).map(|i| if i % 7 == 0 { MISSING } else { (i * 37 % 50) as u8 }).collect();
         let cells: Vec<Wide> = (0..100).map(|i| Wide::pack(f64::from(i) / 100.0, 1.0, &units)).collect();
         let rows: Vec<u32> = (0..100).step_by(3).collect();
         let gathered: Vec<Wide> = rows.iter().map(|row| cells[*row as usize]).collect();
