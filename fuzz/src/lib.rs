@@ -36,6 +36,7 @@ mod server {
         pub mod model;
         pub mod partition;
         pub mod placeholder;
+        pub mod refresh;
         pub mod refuse;
         pub mod scan;
         pub mod show;

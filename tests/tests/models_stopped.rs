@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
-use limn_sql_udfs::train::{Request, Split, Trained, Watch, algorithms, train};
+use limn_sql_udfs::train::{AlgorithmDoc, Request, Split, Trained, Value, Watch, algorithms, train};
 use limn_sql_udfs::{Error, ErrorClass as Class, Result};
 use limn_tests::{Outcome, ensure, fail};
 
 const ROWS: u32 = 3000;
 /// Questions of one kind, spread over all of them, that are answered with no.
 const POINTS: usize = 12;
+/// Trees of algorithms that grow several.
+const TREES: i64 = 8;
 /// Questions that a training asks at least before it is done: several while reading, and some while learning.
 const QUESTIONS_MIN: usize = 3;
 
@@ -71,10 +73,11 @@ fn rows(target: Option<&str>) -> Outcome<RecordBatch> {
     Ok(RecordBatch::try_from_iter(columns)?)
 }
 
-fn learn(algorithm: &str, target: Option<&str>, stop: &Stop) -> Outcome<Result<Trained>> {
+fn learn(algorithm: AlgorithmDoc, target: Option<&str>, stop: &Stop) -> Outcome<Result<Trained>> {
+    let trees = algorithm.parameters.iter().find(|parameter| parameter.name == "n_estimators");
     let request = Request {
-        algorithm: Some(algorithm.into()),
-        parameters: Vec::new(),
+        algorithm: Some(algorithm.name.into()),
+        parameters: trees.map(|trees| (trees.name.to_owned(), Value::Integer(TREES))).into_iter().collect(),
         target: target.map(ToOwned::to_owned),
         split: Split::Random(0.2),
         seed: 1,
@@ -97,7 +100,7 @@ fn every_algorithm_stops_wherever_it_is_told_to() -> Outcome {
         let mut learned = 0;
         for target in [Some("y"), Some("label"), None] {
             let whole = Stop::default();
-            let trained = match learn(name, target, &whole)? {
+            let trained = match learn(algorithm, target, &whole)? {
                 Ok(trained) => trained,
                 Err(error) if error.class() == Class::Input && error.to_string().contains("target") => continue,
                 Err(error) => return Err(fail(format!("{name} of {target:?}: {error}"))),
@@ -107,18 +110,18 @@ fn every_algorithm_stops_wherever_it_is_told_to() -> Outcome {
             println!("{name} of {target:?}: asks {asked} times whether to go on, {reserved} times for memory");
             ensure(asked >= QUESTIONS_MIN, || format!("{name}: expected {QUESTIONS_MIN} questions, found {asked}"))?;
             for at in points(asked) {
-                let stopped = learn(name, target, &Stop { cancel_at: Some(at), ..Stop::default() })?;
+                let stopped = learn(algorithm, target, &Stop { cancel_at: Some(at), ..Stop::default() })?;
                 is(stopped, Class::Cancelled, || {
                     format!("{name} of {target:?}, cancelled at question {at} of {asked}")
                 })?;
             }
             for at in points(reserved) {
-                let stopped = learn(name, target, &Stop { refuse_at: Some(at), ..Stop::default() })?;
+                let stopped = learn(algorithm, target, &Stop { refuse_at: Some(at), ..Stop::default() })?;
                 is(stopped, Class::Exhausted, || {
                     format!("{name} of {target:?}, without memory at {at} of {reserved}")
                 })?;
             }
-            let again = learn(name, target, &Stop::default())?.map_err(fail)?;
+            let again = learn(algorithm, target, &Stop::default())?.map_err(fail)?;
             ensure(again.artifact == trained.artifact, || format!("{name}: other bytes after trainings that stopped"))?;
         }
         ensure(learned > 0, || format!("expected a target that {name} learns, found none"))?;

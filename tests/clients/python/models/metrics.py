@@ -208,9 +208,8 @@ def anomalies(lake, report, size):
                 scores = np.array([np.ravel(value)[-1] for value in lake.table(sql).column("p").to_pylist()])
                 peer = ensemble.IsolationForest(n_estimators=size.trees, max_samples=128, random_state=seed).fit(one.x)
                 theirs.append(1 - roc_auc_score(one.y, -peer.score_samples(one.x)))
-                found = roc_auc_score(one.y, scores)
-                # The greater score is the anomaly's, or the smaller one: as the documentation says, not as it suits.
-                ours.append(1 - found)
+                # The greater score is the anomaly's; scikit-learn's is negative.
+                ours.append(1 - roc_auc_score(one.y, scores))
             judge(report, "isolation_forest", data.name, "scikit-learn", "1 - AUC", ours, theirs, 0)
 
         report.run("isolation_forest", data.name, "scikit-learn", run)
