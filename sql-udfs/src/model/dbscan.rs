@@ -31,6 +31,18 @@ pub(crate) struct Dbscan {
     near: Near,
 }
 
+/// Fails where a model would have too many core points.
+pub(crate) fn check_size(cores: usize, width: usize) -> Result<()> {
+    match cores.saturating_mul(width) > DBSCAN_CORE_VALUES_MAX {
+        false => Ok(()),
+        true => Err(Error::exhausted(format!(
+            "expected at most {DBSCAN_CORE_VALUES_MAX} numbers in the core points of dbscan, found {cores} points of {width} \
+             columns"
+        ))
+        .with_hint("train on a sample of the rows, or by kmeans or gaussian_mixture")),
+    }
+}
+
 impl Dbscan {
     /// Checks the lengths; there is at least one core point.
     pub fn new(filled: Filled, cores: Vec<f64>, clusters: Vec<u32>, radius2: f64) -> Result<Self> {
@@ -39,18 +51,11 @@ impl Dbscan {
         if width == 0 || cores.len() != clusters.len() * width || !(1..=CLUSTERS_MAX).contains(&count) {
             return Err(malformed(format!("expected a cluster for each core point of {width} columns")));
         }
-        if cores.len() > DBSCAN_CORE_VALUES_MAX {
-            return Err(Error::exhausted(format!(
-                "expected at most {DBSCAN_CORE_VALUES_MAX} numbers in the core points of dbscan, found {} points of {width} \
-                 columns",
-                clusters.len()
-            ))
-            .with_hint("train on a sample of the rows, or by kmeans or gaussian_mixture"));
-        }
+        check_size(clusters.len(), width)?;
         if !finite(&cores) || radius2.is_nan() || radius2 < 0.0 {
             return Err(malformed("expected finite core points and a radius".to_owned()));
         }
-        let near = Near::new(&cores, width);
+        let near = Near::new(&cores, width, &|| Ok(()))?;
         Ok(Dbscan { filled, cores, clusters, radius2, count, near })
     }
 

@@ -3,6 +3,9 @@
 //! Distances are squared and summed coordinate by coordinate, for boxes as for points; rounding keeps the order of numbers,
 //! so that no point is lost to it. Ties go to the lowest number. It knows nothing of clusters.
 
+use crate::Result;
+use crate::limits::ROWS_PER_BLOCK;
+
 /// Points of a leaf.
 const LEAF_POINTS: usize = 16;
 
@@ -38,18 +41,18 @@ pub(crate) struct Left {
 }
 
 impl Near {
-    /// Puts points into a tree.
-    pub fn new(points: &[f64], width: usize) -> Self {
+    /// Puts points into a tree; `check` is asked every few thousand points whether to go on.
+    pub fn new(points: &[f64], width: usize, check: &dyn Fn() -> Result<()>) -> Result<Self> {
         let count = points.len() / width;
         let mut order: Vec<u32> = (0..count as u32).collect();
         let mut near =
             Near { width, points: Vec::with_capacity(points.len()), numbers: vec![], nodes: vec![], boxes: vec![] };
-        near.grow(points, &mut order, 0);
+        near.grow(points, &mut order, 0, check)?;
         for number in &order {
             near.points.extend_from_slice(&points[*number as usize * width..(*number as usize + 1) * width]);
         }
         near.numbers = order;
-        near
+        Ok(near)
     }
 
     /// Bytes that a tree of so many points takes, about.
@@ -62,7 +65,16 @@ impl Near {
         self.numbers.len()
     }
 
-    fn grow(&mut self, points: &[f64], order: &mut [u32], from: usize) -> usize {
+    fn grow(
+        &mut self,
+        points: &[f64],
+        order: &mut [u32],
+        from: usize,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<usize> {
+        if order.len() > ROWS_PER_BLOCK {
+            check()?;
+        }
         let node = self.nodes.len();
         let first = order.iter().copied().min().unwrap_or_default();
         self.nodes.push(Node { from, to: from + order.len(), first, children: None });
@@ -83,13 +95,13 @@ impl Near {
             order.select_nth_unstable_by(middle, |a, b| at(*a, widest).total_cmp(&at(*b, widest)).then(a.cmp(b)));
             self.boxes.extend(corners);
             let (left, right) = order.split_at_mut(middle);
-            let children = [self.grow(points, left, from), self.grow(points, right, from + middle)];
+            let children = [self.grow(points, left, from, check)?, self.grow(points, right, from + middle, check)?];
             self.nodes[node].children = Some(children);
         } else {
             order.sort_unstable();
             self.boxes.extend(corners);
         }
-        node
+        Ok(node)
     }
 
     fn point(&self, place: usize) -> &[f64] {
@@ -227,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_near_is_what_all_distances_say() {
         let points = points();
-        let near = Near::new(points.as_flattened(), 3);
+        let near = Near::new(points.as_flattened(), 3, &|| Ok(())).unwrap();
         assert_eq!(near.len(), 200);
         for query in points.iter().take(60).chain([[2.5, 3.0, -1.0], [100.0, 0.0, 0.0]].iter()) {
             for radius2 in [0.0, 1.0, 2.5, 9.0, 1e9] {

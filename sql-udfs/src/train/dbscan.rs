@@ -10,7 +10,7 @@ use super::parameter::{Default, Kind, MISSING_MEAN, Parameters, SAMPLE_WEIGHT, S
 use super::points::{Points, Scaling, progress};
 use super::rows::Rows;
 use crate::limits::CLUSTERS_MAX;
-use crate::model::dbscan::Dbscan as Model;
+use crate::model::dbscan::{Dbscan as Model, check_size};
 use crate::model::near::Near;
 use crate::model::signature::{Task, ValueType};
 use crate::{Error, Result};
@@ -71,9 +71,9 @@ impl Algorithm for Dbscan {
         let radius2 = (eps * eps).min(f64::MAX);
         let cores = cores(&points, radius2, rows.weights.as_deref(), context)?;
         progress(context, 0.7);
-        context
-            .watch
-            .reserve(cores.len() * points.width() * size_of::<f64>() + Near::bytes(cores.len(), points.width()))?;
+        check_size(cores.len(), points.width())?;
+        let of_cores = cores.len() * points.width() * size_of::<f64>() + 2 * Near::bytes(cores.len(), points.width());
+        context.watch.reserve(of_cores)?;
         let values: Vec<f64> = cores.iter().flat_map(|row| points.row(*row as usize).iter().copied()).collect();
         let clusters = clusters(&values, points.width(), radius2, context)?;
         let count = clusters.iter().max().map_or(0, |last| *last as usize + 1);
@@ -97,7 +97,7 @@ impl Algorithm for Dbscan {
 /// The rows with enough rows near them.
 fn cores(points: &Points, radius2: f64, weights: Option<&[f64]>, context: &Context<'_>) -> Result<Vec<u32>> {
     context.watch.reserve(Near::bytes(points.len(), points.width()) + points.len() * size_of::<u32>())?;
-    let near = Near::new(points.values(), points.width());
+    let near = Near::new(points.values(), points.width(), &|| context.check_cancelled())?;
     let enough = context.parameters.integer("min_samples").unwrap_or(1) as f64;
     let pieces = points.len().div_ceil(ROWS_PER_PIECE);
     let done = std::sync::atomic::AtomicUsize::new(0);
@@ -120,7 +120,7 @@ fn clusters(cores: &[f64], width: usize, radius2: f64, context: &Context<'_>) ->
     if count == 0 {
         return Ok(clusters);
     }
-    let near = Near::new(cores, width);
+    let near = Near::new(cores, width, &|| context.check_cancelled())?;
     let mut left = near.all();
     let (mut reached, mut next) = (Vec::new(), 0);
     let mut steps = 0_usize;

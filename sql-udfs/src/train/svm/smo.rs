@@ -9,8 +9,6 @@ use crate::train::algorithm::Context;
 
 /// The least curvature: functions that are no true products have negative ones.
 const CURVATURE_MIN: f64 = 1e-12;
-/// Steps between two questions whether to stop.
-const STEPS_PER_QUESTION: usize = 256;
 
 /// A variable α.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +58,7 @@ pub(super) fn solve(problem: Problem<'_>, context: &Context<'_>) -> Result<Solut
     let mut state = State { problem, alphas, gradient, diagonal };
     let (mut iterations, mut converged) = (0, false);
     while iterations < state.problem.iterations_max {
-        if iterations.is_multiple_of(STEPS_PER_QUESTION) {
-            context.check_cancelled()?;
-        }
+        context.check_cancelled()?;
         let Some((i, j)) = state.choose() else {
             converged = true;
             break;
