@@ -46,6 +46,7 @@ fn schema(columns: &str) -> Schema {
 fn trainings() -> Vec<(&'static str, Option<&'static str>, &'static str)> {
     let learns = |name: &str, target: Option<&str>, columns: &str| {
         let request = Request {
+            partition: None,
             algorithm: Some(name.into()),
             parameters: Vec::new(),
             target: target.map(str::to_string),

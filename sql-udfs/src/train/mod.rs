@@ -62,7 +62,6 @@ mod testing;
 mod tests;
 mod tree;
 mod tree_parameters;
-pub(crate) mod trees;
 mod tweedie;
 mod weights;
 mod workers;
