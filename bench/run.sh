@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Measures Limn beside pyarrow, scikit-learn, pysail, deltalake and a bare arrow-flight server: bench/run.sh [ROWS],
-# 10 million if not given.
+# Measures Limn beside pyarrow, scikit-learn, XGBoost, LightGBM, ONNX Runtime, pysail, deltalake and a bare
+# arrow-flight server: bench/run.sh [ROWS], 10 million if not given.
 # Builds in release, which takes about an hour the first time on 2 cores; prints a Markdown table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release --locked --workspace --bins
 cargo run --quiet --release --locked --package limn-tests --bin bench -- engine "$@"
 echo
-exec cargo run --quiet --release --locked --package limn-tests --bin bench -- flight "$@"
+cargo run --quiet --release --locked --package limn-tests --bin bench -- flight "$@"
+echo
+exec cargo run --quiet --release --locked --package limn-tests --bin bench -- models "$@"

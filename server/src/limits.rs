@@ -318,6 +318,10 @@ pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Bytes of one model artifact.
 pub const MODEL_ARTIFACT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Groups of partitioned models that one query of `system.model_partitions` reads.
+pub const MODEL_PARTITION_ROWS_MAX: usize = 2_000_000;
+/// Values of a group column that a refresh looks for in the statistics of data files; with more it reads all of them.
+pub const REFRESH_KEYS_PUSHED_MAX: usize = 1000;
 /// Loaded evaluators that are kept, by artifact.
 pub const MODEL_CACHE_MAX: usize = 1024;
 

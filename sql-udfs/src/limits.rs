@@ -20,6 +20,9 @@ pub const CATEGORIES_MAX: usize = 254;
 /// Clusters of one model: a prediction has a number for each.
 pub const CLUSTERS_MAX: usize = 2_000;
 
+/// Numbers of the core points of a density clustering, rows times columns: all are in the artifact, 128 MiB of it.
+pub const DBSCAN_CORE_VALUES_MAX: usize = 16 << 20;
+
 /// Training rows of a support vector machine: its time grows with their square, and they all can be in the model.
 pub const SVM_ROWS_MAX: usize = 20_000;
 

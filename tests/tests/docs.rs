@@ -79,7 +79,7 @@ const ALGORITHMS_HEAD: &str = "\
 # Algorithms
 
 What `TRAIN MODEL … USING` takes; how it is used is in [models.md](models.md).
-This page is made from what the algorithms say of themselves, which `SHOW ALGORITHMS` lists too; a test fails where the two differ.
+This page is made from what the algorithms say of themselves, which `SHOW ALGORITHMS` lists too.
 Parameters have scikit-learn's names. `null` as a default stands for what the text says of NULL.
 ";
 

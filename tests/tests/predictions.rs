@@ -90,7 +90,8 @@ fn conditions_make_models_smaller_and_change_no_answer() -> Outcome {
             for model in ["steps", "plane", "mixed"] {
                 let sum = |condition: &str| {
                     format!(
-                        "SELECT count(*), round(sum(PREDICT('{model}')), 3), min(PREDICT('{model}')) FROM points WHERE {condition}"
+                        "SELECT count(*), round(sum(PREDICT('{model}')), 3), min(PREDICT('{model}')) FROM points
+                         WHERE {condition}"
                     )
                 };
                 let found = rows(&engine, &sum(condition)).await?;

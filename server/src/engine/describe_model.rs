@@ -43,8 +43,10 @@ pub(super) fn answer(inner: &Inner, model: &str, version: Option<u64>, alias: Op
     if let Some(target) = &signature.target {
         rows.push(("target".into(), target.name.clone(), target.value_type.sql_name().into()));
     }
+    let groups = found.run_id.as_deref().map(|run_id| group_columns(&index, run_id)).unwrap_or_default();
     for feature in &signature.features {
-        rows.push(("feature".into(), feature.name.clone(), feature.value_type.sql_name().into()));
+        let kind = if groups.contains(&feature.name) { "partition" } else { "feature" };
+        rows.push((kind.into(), feature.name.clone(), feature.value_type.sql_name().into()));
     }
     for feature in &signature.features {
         if let Some(categories) = &feature.categories {
@@ -111,6 +113,12 @@ fn categories_text(categories: &Categories) -> String {
         others => format!("; {others} rarer ones count as unknown"),
     };
     format!("{count} {form}: {}{others}", listed.join(", "))
+}
+
+/// The group columns of a partitioned model, as its run says them.
+fn group_columns(index: &crate::registry::Index, run_id: &str) -> Vec<String> {
+    let said = index.params(run_id).find(|param| param.key == "partition_by");
+    said.and_then(|param| serde_json::from_str(&param.value).ok()).unwrap_or_default()
 }
 
 fn class_text(class: &ClassLabel) -> String {

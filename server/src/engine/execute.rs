@@ -16,8 +16,8 @@ use super::open::Inner;
 use super::plan::{self, Planned};
 use super::ready::ReadyQuery;
 use super::{
-    Answer, Description, Kind, Work, copy, export, insert, kill, model_statements, output, reproduce, settings, show,
-    table_statements, train, user_statements,
+    Answer, Description, Kind, Work, copy, export, insert, kill, model_statements, output, refresh, reproduce,
+    settings, show, table_statements, train, user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
@@ -58,6 +58,7 @@ async fn describe_other(scope: Scope, ctx: &StatementContext, statement: Stateme
             let planned = train::planned(scope, &statement).await?;
             effect(Kind::EffectWithRows, train::result_schema(), Some(&planned))
         }
+        Statement::Refresh(_) => effect(Kind::EffectWithRows, train::result_schema(), None),
         Statement::Reproduce(_) => effect(Kind::EffectWithRows, reproduce::result_schema(), None),
         Statement::ExportModel(_) => effect(Kind::EffectWithRows, export::result_schema(), None),
         Statement::User(statement) => Ok(user_statements::describe(&statement)),
@@ -216,6 +217,7 @@ async fn effect_of(
         }
         Statement::Copy(copy) => copy::run(scope, copy).await,
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
+        Statement::Refresh(statement) => refresh::run(scope, statement, sql).await,
         Statement::Reproduce(model) => reproduce::run(scope, &model).await,
         Statement::ExportModel(statement) => export::run(inner, statement).await,
         Statement::AlterModel(alter) => model_statements::alter(inner, alter).await,

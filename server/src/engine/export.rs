@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use limn_sql_udfs::model::partition::{self, PartitionedModel};
+use limn_sql_udfs::train::sha256_hex;
 
 use super::open::Inner;
-use super::{Answer, output};
+use super::{Answer, models, output};
 use crate::lake::disk::Disk;
 use crate::lake::files::local_path;
 use crate::lake::types::wire_schema;
+use crate::registry::ModelVersion;
 use crate::sql::model::ExportModel;
 use crate::{Error, Result};
 
@@ -36,9 +39,9 @@ pub(super) fn result_schema() -> SchemaRef {
 
 /// Runs `EXPORT MODEL`; the answer is its one row.
 pub(super) async fn run(inner: &Arc<Inner>, statement: ExportModel) -> Result<Answer> {
-    let ExportModel { model, to, replace } = statement;
+    let ExportModel { model, group, to, replace } = statement;
     let version = inner.registry.index().resolve(&model)?.clone();
-    let bytes = inner.registry.artifact(&version.artifact_sha256).await?;
+    let (bytes, sha256) = file(inner, &version, group).await?;
     let length = bytes.len() as u64;
     let (disk, data_dir) = (Arc::clone(&inner.disk), inner.directory.path().to_path_buf());
     let written = tokio::task::spawn_blocking(move || write(disk.as_ref(), &data_dir, &to, &bytes, replace)).await;
@@ -48,9 +51,34 @@ pub(super) async fn run(inner: &Arc<Inner>, statement: ExportModel) -> Result<An
         ("version", output::integers([version.version])),
         ("path", output::texts([Some(path.to_string_lossy())])),
         ("bytes", output::integers([length])),
-        ("artifact_sha256", output::texts([Some(&version.artifact_sha256)])),
+        ("artifact_sha256", output::texts([Some(&sha256)])),
     ])?;
     Ok(output::finished(row.with_schema(result_schema())?, Some(1)))
+}
+
+/// The ONNX file of a version, or of one group of it, and its hash.
+async fn file(
+    inner: &Inner,
+    version: &ModelVersion,
+    group: Option<Vec<(String, Option<String>)>>,
+) -> Result<(Vec<u8>, String)> {
+    let artifact = inner.registry.artifact(&version.artifact_sha256).await?;
+    let shown = format!("model `{}/{}`", version.name, version.version);
+    match (partition::is_partitioned(&artifact), group) {
+        (false, None) => Ok((artifact, version.artifact_sha256.clone())),
+        (false, Some(_)) => Err(Error::input(format!("{shown} has no groups, found `PARTITION`"))),
+        (true, None) => Err(Error::input(format!("{shown} has a model for each group, and a file holds one"))
+            .with_hint("name the group: EXPORT MODEL name PARTITION (column = literal) TO 'path'")),
+        (true, Some(group)) => {
+            let parts = models::parts(inner, &artifact).await?;
+            let read = move || PartitionedModel::load(&artifact, &parts)?.onnx_of(&group, &parts);
+            let bytes = tokio::task::spawn_blocking(read).await;
+            let bytes = bytes.map_err(|error| Error::internal(format!("an export stopped: {error}")))?;
+            let bytes = bytes.map_err(|error| Error::from(error).context(shown))?;
+            let sha256 = sha256_hex(&bytes);
+            Ok((bytes, sha256))
+        }
+    }
 }
 
 /// Writes a file; blocking. The absolute path that it has.

@@ -1,5 +1,5 @@
 //! System tables that show what is going on and who may take part: `system.queries`, `system.sessions`, `system.users`
-//! and `system.tokens`.
+//! and `system.tokens`; and the groups of partitioned models, which are in their artifacts.
 //!
 //! Their rows are made when a query reads them. What runs in which session the engine's activity knows; which sessions
 //! an edge keeps, only the edge does, so it says so through a trait. Only statements that have ended have a past.
@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::{MemTable, TableProvider};
 
 use super::SYSTEM_SCHEMA;
+use super::model_partitions::ModelPartitions;
 use super::open::Inner;
 use super::session::Session;
 use super::user_statements;
@@ -30,6 +31,8 @@ pub trait KeptSessions: fmt::Debug + Send + Sync {
 /// A system table that is made when it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LiveTable {
+    /// `system.model_partitions`
+    ModelPartitions,
     /// `system.queries`
     Queries,
     /// `system.sessions`
@@ -42,12 +45,13 @@ pub(super) enum LiveTable {
 
 impl LiveTable {
     /// All of them.
-    pub(super) const ALL: [LiveTable; 4] =
-        [LiveTable::Queries, LiveTable::Sessions, LiveTable::Tokens, LiveTable::Users];
+    pub(super) const ALL: [LiveTable; 5] =
+        [LiveTable::ModelPartitions, LiveTable::Queries, LiveTable::Sessions, LiveTable::Tokens, LiveTable::Users];
 
     /// The table's name in the schema `system`.
     pub(super) fn name(self) -> &'static str {
         match self {
+            LiveTable::ModelPartitions => "model_partitions",
             LiveTable::Queries => "queries",
             LiveTable::Sessions => "sessions",
             LiveTable::Tokens => "tokens",
@@ -74,6 +78,8 @@ impl LiveTable {
             (LiveTable::Queries, At::Version(_)) => {
                 Err(self.no_versions("TIMESTAMP AS OF shows what had ended by then"))
             }
+            (LiveTable::ModelPartitions, At::Latest) => Ok(Arc::new(ModelPartitions::new(inner.registry.clone()))),
+            (LiveTable::ModelPartitions, _) => Err(self.no_versions("it has the versions of all models")),
             (LiveTable::Sessions, At::Latest) => scanned(sessions(inner)?),
             // Neither secrets nor their hashes are in them.
             (LiveTable::Users, At::Latest) => scanned(user_statements::show_users(&inner.users)?),

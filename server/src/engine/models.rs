@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::catalog::{MemTable, TableProvider};
 use limn_sql_udfs::functions::predict::BoundModel;
 use limn_sql_udfs::model::evaluator::{self, Evaluator};
+use limn_sql_udfs::model::partition::{self, PartitionedModel};
 use limn_sql_udfs::model::reference::{ModelRef, Selector};
 
 use super::catalog::Scope;
@@ -75,6 +76,18 @@ pub(super) async fn bind(inner: &Inner, ctx: &StatementContext, reference: &str)
     Ok(Arc::new(BoundModel { name, version, sha256, evaluator }))
 }
 
+/// The parts of a partitioned model's artifact by their hashes; none of any other model's.
+pub(super) async fn parts(inner: &Inner, artifact: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut parts = Vec::new();
+    if partition::is_partitioned(artifact) {
+        for sha256 in partition::parts(artifact)? {
+            let bytes = inner.registry.artifact(&sha256).await?;
+            parts.push((sha256, bytes));
+        }
+    }
+    Ok(parts)
+}
+
 /// The table that a model is read as.
 pub(super) async fn contents(scope: &Scope, call: &ContentsCall) -> Result<Arc<dyn TableProvider>> {
     let model = bind(&scope.inner, &scope.ctx, &call.reference).await?;
@@ -92,7 +105,14 @@ async fn load(inner: &Inner, sha256: &str) -> Result<Arc<dyn Evaluator>> {
         return Ok(evaluator);
     }
     let artifact = inner.registry.artifact(sha256).await?;
-    let evaluator = match tokio::task::spawn_blocking(move || evaluator::load(&artifact)).await {
+    let parts = parts(inner, &artifact).await?;
+    let load = move || -> limn_sql_udfs::Result<Arc<dyn Evaluator>> {
+        match partition::is_partitioned(&artifact) {
+            true => Ok(Arc::new(PartitionedModel::load(&artifact, &parts)?)),
+            false => evaluator::load(&artifact),
+        }
+    };
+    let evaluator = match tokio::task::spawn_blocking(load).await {
         Ok(loaded) => loaded?,
         Err(error) => return Err(Error::internal(format!("loading a model failed: {error}"))),
     };

@@ -17,12 +17,12 @@ use super::context::{Snapshots, StatementContext};
 use super::open::Inner;
 use super::recorded::{self, SessionNote};
 use super::session::Session;
-use super::{Answer, DEFAULT_SCHEMA, SYSTEM_SCHEMA, output, train};
+use super::{Answer, DEFAULT_SCHEMA, SYSTEM_SCHEMA, output, refresh, train};
 use crate::lake::TableName;
 use crate::lake::types::wire_schema;
 use crate::registry::{Input, ModelVersion, Run};
 use crate::sql::{Statement, parse};
-use crate::training::{self, Again, Read, RowCounts};
+use crate::training::{self, Again, Job, Read, RowCounts};
 use crate::{Class, Error, Result};
 
 /// The columns of the one row that `REPRODUCE MODEL` answers.
@@ -67,13 +67,19 @@ pub(super) async fn run(scope: Scope, model: &ModelRef) -> Result<Answer> {
 /// Trains again; what stands in the way of it, where something does.
 async fn again(scope: &Scope, recorded: &Recorded) -> Result<Result<Again, Vec<Value>>> {
     let ctx = recorded.context(&scope.ctx);
-    let Statement::Train(mut statement) = parse(&recorded.statement)? else {
-        return Err(Error::internal(format!("the run `{}` did not come from `TRAIN MODEL`", recorded.run.run_id)));
-    };
-    statement.seed = recorded.run.seed.and_then(|seed| u64::try_from(seed).ok()).or(statement.seed);
     let trained = async {
-        let parameters = recorded.parameters()?;
-        let job = train::job(Scope::new(&scope.inner, &ctx), &statement, &recorded.statement, &parameters).await?;
+        let scope = Scope::new(&scope.inner, &ctx);
+        let job = match parse(&recorded.statement)? {
+            Statement::Train(mut statement) => {
+                statement.seed = recorded.run.seed.and_then(|seed| u64::try_from(seed).ok()).or(statement.seed);
+                train::job(scope.clone(), &statement, &recorded.statement, &recorded.parameters()?).await?
+            }
+            Statement::Refresh(_) => recorded.refresh(&scope).await?,
+            _ => {
+                let run_id = &recorded.run.run_id;
+                return Err(Error::internal(format!("the run `{run_id}` did not come from `TRAIN MODEL`")));
+            }
+        };
         let other = recorded.other_reads(&job.reads);
         if !other.is_empty() {
             return Ok(Err(other));
@@ -129,6 +135,14 @@ impl Recorded {
         };
         let inputs = index.inputs(&run.run_id).cloned().collect();
         Ok(Recorded { version, statement, inputs, params, session, rows, run })
+    }
+
+    /// The training of the groups that had changed when the model was refreshed.
+    async fn refresh(&self, scope: &Scope) -> Result<Job> {
+        let table = self.inputs.first().map_or("", |input| input.table_id.as_str());
+        let base = refresh::Base::of_run(&self.run, &self.params, table)?;
+        let job = refresh::job(scope.clone(), base, &self.statement).await?;
+        job.ok_or_else(|| Error::internal(format!("the run `{}` refreshed nothing", self.run.run_id)))
     }
 
     fn parameters(&self) -> Result<Vec<datafusion::scalar::ScalarValue>> {

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use limn_sql_udfs::train::Request;
@@ -64,7 +66,7 @@ fn request(statement: &Train) -> Request {
         target: statement.target.clone(),
         split: statement.split.clone(),
         seed: statement.seed.unwrap_or(0),
-        partition: None,
+        partition: statement.partition.clone(),
     }
 }
 
@@ -110,11 +112,26 @@ pub(super) async fn run(scope: Scope, statement: Train, sql: &str, parameters: &
 pub(super) async fn job(scope: Scope, statement: &Train, sql: &str, parameters: &[ScalarValue]) -> Result<Job> {
     let ctx = scope.ctx.clone();
     let planned = ctx.run(planned(scope, statement)).await?;
-    let plan = planned.state.optimize(&plan::bound(&planned.state, planned.plan.clone(), parameters)?)?;
+    let plan = plan::bound(&planned.state, planned.plan.clone(), parameters)?;
+    job_of(&planned, plan, statement, sql, parameters).await
+}
+
+/// Begins to run the plan of a training query.
+pub(super) async fn job_of(
+    planned: &Planned,
+    plan: LogicalPlan,
+    statement: &Train,
+    sql: &str,
+    parameters: &[ScalarValue],
+) -> Result<Job> {
+    let ctx = planned.scope.ctx.clone();
+    let plan = planned.state.optimize(&plan)?;
     let schema = wire_schema(&planned.names.restore(plan.schema().as_arrow()));
     let physical =
         ctx.run(async { Ok(planned.state.query_planner().create_physical_plan(&plan, &planned.state).await?) });
-    let rows = execute_stream(physical.await?, planned.task())?;
+    let physical = physical.await?;
+    fits(physical.as_ref(), schema.fields().len(), planned.scope.inner.statement_bytes)?;
+    let rows = execute_stream(physical, planned.task())?;
     let cast = Arc::clone(&schema);
     let batches = rows.map(move |batch| wire_batch(&batch.map_err(Error::from)?, &cast)).boxed();
     let pool = &planned.environment.memory_pool;
@@ -142,5 +159,24 @@ pub(super) async fn job(scope: Scope, statement: &Train, sql: &str, parameters: 
         deadline: ctx.deadline,
         progress: ctx.progress.clone(),
         threads: planned.state.config().target_partitions(),
+        older: None,
+        notes: Vec::new(),
     })
+}
+
+/// An error where the rows that the query is known to give could not be held, before any of them is read.
+fn fits(rows: &dyn ExecutionPlan, columns: usize, memory_bytes: usize) -> Result<()> {
+    let known = StatisticsContext::new().compute(rows, &StatisticsArgs::new())?;
+    let Precision::Exact(count) = known.num_rows else { return Ok(()) };
+    // A number in 64 bits for each value is what the smallest training holds.
+    let needed = count.saturating_mul(columns).saturating_mul(size_of::<f64>());
+    match needed <= memory_bytes {
+        true => Ok(()),
+        false => Err(Error::exhausted(format!(
+            "the training does not fit: {count} rows of {columns} columns take at least {} MiB, and a statement may take {} MiB",
+            needed >> 20,
+            memory_bytes >> 20
+        ))
+        .with_hint("train on fewer rows or columns, or give the server more memory (`limn serve --memory`)")),
+    }
 }

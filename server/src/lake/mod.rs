@@ -10,7 +10,7 @@
 //! - `table`: a Delta table's states, open at several versions; `temporary`: one that no catalog names
 //! - `create`, `write`, `staging`: what a statement does to a table
 //! - `definition`, `constraints`, `rows`, `align`, `data_files`: with what it does so
-//! - `snapshot`, `provider`, `bounds`, `history`: what is read of one
+//! - `snapshot`, `provider`, `bounds`, `history`, `changes`: what is read of one
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
 //! - `error`: deltalake's errors in our classes; `named_files`: files in the errors of reading them
@@ -24,6 +24,7 @@ pub mod types;
 mod align;
 mod bounds;
 mod catalog;
+mod changes;
 mod checkpoint;
 mod commit;
 mod constraints;
@@ -59,6 +60,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 
+pub use changes::Changes;
 pub use commit::CommitGate;
 pub use create::NewRows;
 pub use directory::{DataDirectory, Holder};

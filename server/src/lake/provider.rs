@@ -45,6 +45,16 @@ impl TableVersion {
         Ok(TableVersion { scan: scan.await?, snapshot: state.snapshot().clone(), bounds: Mutex::default() })
     }
 
+    /// Some of the files of the table at the version of `state`, by their paths.
+    pub async fn of_files(table: &Table, state: &DeltaTableState, paths: Vec<String>) -> crate::Result<Self> {
+        let scan = DeltaScanNext::builder()
+            .with_log_store(table.log_store().clone())
+            .with_eager_snapshot(state.snapshot().clone())
+            .with_file_paths(paths)
+            .build();
+        Ok(TableVersion { scan: scan.await?, snapshot: state.snapshot().clone(), bounds: Mutex::default() })
+    }
+
     /// Bounds of a column's numbers (dates in days, times in microseconds), NULL and NaN apart; `None` where the log
     /// does not know them.
     pub fn range(&self, column: &str) -> Option<(f64, f64)> {

@@ -7,7 +7,7 @@
 //! # Layout
 //! - [`dialect`]: tokens, and the parser over them
 //! - [`statement`]: what a statement can be, and the dispatch on its first words
-//! - [`train`], [`table`], [`model`], [`show`], [`copy`], [`user`], [`kill`]: one file per family of statements
+//! - [`train`], [`refresh`], `partition`, [`table`], [`model`], [`show`], [`copy`], [`user`], [`kill`]: one file per family of statements
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`
@@ -24,8 +24,10 @@ pub mod kill;
 pub mod model;
 pub mod name_apart;
 pub mod overflow;
+mod partition;
 pub mod placeholder;
 mod redact;
+pub mod refresh;
 pub mod refuse;
 pub mod scan;
 pub mod show;

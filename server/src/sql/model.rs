@@ -5,6 +5,7 @@
 use limn_sql_udfs::model::reference::{ModelRef, Selector, check_alias};
 
 use super::dialect::Cursor;
+use super::partition;
 use super::statement::Statement;
 use crate::{Error, Result};
 
@@ -62,11 +63,13 @@ pub fn drop(mut cursor: Cursor<'_>) -> Result<Statement> {
     Ok(Statement::DropModel { target: ModelTarget { model, version }, if_exists })
 }
 
-/// `EXPORT [OR REPLACE] MODEL name [VERSION n | ALIAS a] TO 'uri'`.
+/// `EXPORT [OR REPLACE] MODEL name [VERSION n | ALIAS a] [PARTITION (column = literal, …)] TO 'uri'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportModel {
     /// The model and the version.
     pub model: ModelRef,
+    /// The group of a partitioned model: its columns with their values as text, `None` for NULL.
+    pub group: Option<Vec<(String, Option<String>)>>,
     /// The path or `file:` URL, as written.
     pub to: String,
     /// `OR REPLACE`.
@@ -87,10 +90,11 @@ pub fn export(mut cursor: Cursor<'_>) -> Result<Statement> {
     let replace = cursor.words(&["OR", "REPLACE"]);
     cursor.expect_words(&["MODEL"])?;
     let model = selected(&mut cursor)?;
+    let group = cursor.words(&["PARTITION"]).then(|| partition::group(&mut cursor)).transpose()?;
     cursor.expect_words(&["TO"])?;
     let to = cursor.string("a path in quotes")?;
     cursor.end()?;
-    Ok(Statement::ExportModel(ExportModel { model, to, replace }))
+    Ok(Statement::ExportModel(ExportModel { model, group, to, replace }))
 }
 
 /// `name [VERSION n | ALIAS a]`.

@@ -9,6 +9,7 @@ use sqlparser::ast::{self, ObjectName, ObjectNamePart};
 use super::copy::CopyInto;
 use super::dialect::{Cursor, fold};
 use super::model::{AlterModel, ExportModel, ModelTarget};
+use super::refresh::Refresh;
 use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
@@ -70,6 +71,8 @@ pub enum Statement {
     Show(Show),
     /// `TRAIN MODEL`.
     Train(Box<Train>),
+    /// `TRAIN MODEL name REFRESH`.
+    Refresh(Refresh),
     /// `REPRODUCE MODEL`.
     Reproduce(ModelRef),
     /// `EXPORT MODEL`.

@@ -4,18 +4,18 @@
 //! refused by name. It knows nothing of algorithms: names and parameters are checked by those who know them.
 
 use limn_sql_udfs::model::reference::{check_alias, check_model_name};
-use limn_sql_udfs::train::{Split, Value};
+use limn_sql_udfs::train::{Partition, Split, Value};
 use sqlparser::ast::{Query, Value as SqlValue};
 use sqlparser::tokenizer::Token;
 
 use super::dialect::Cursor;
-use super::refuse;
 use super::statement::Statement;
+use super::{partition, refresh, refuse};
 use crate::{Error, Result};
 
 /// The statement's form, for hints.
 pub const FORM: &str = "TRAIN MODEL name [USING algorithm [(parameter = literal, …)]] [TARGET column] \
-[SPLIT RANDOM f | SPLIT BY TIME column f | SPLIT ON column | SPLIT NONE] [EXPERIMENT name] [ALIAS name] [SEED n] AS query";
+[PARTITION BY (column, …) [MIN ROWS n] [FALLBACK | NO FALLBACK]] [SPLIT RANDOM f | SPLIT BY TIME column f | SPLIT ON column | SPLIT NONE] [EXPERIMENT name] [ALIAS name] [SEED n] AS query, or TRAIN MODEL name REFRESH [EXPERIMENT name] [ALIAS name]";
 
 /// The share that is held out where the statement does not say.
 const HELD_OUT_DEFAULT: f64 = 0.2;
@@ -31,6 +31,8 @@ pub struct Train {
     pub parameters: Vec<(String, Value)>,
     /// The target column, folded.
     pub target: Option<String>,
+    /// One model for each group, where there are groups.
+    pub partition: Option<Partition>,
     /// The split.
     pub split: Split,
     /// The experiment's name, as it is in a string, folded otherwise.
@@ -48,6 +50,9 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
     cursor.expect_words(&["TRAIN", "MODEL"]).map_err(|error| error.with_hint(FORM))?;
     let model = cursor.name_or_string("a model name")?;
     check_model_name(&model)?;
+    if cursor.words(&["REFRESH"]) {
+        return refresh::parse(cursor, model);
+    }
     let mut clauses = Clauses::default();
     while !cursor.words(&["AS"]) {
         clauses.parse_one(&mut cursor)?;
@@ -64,6 +69,7 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
         algorithm,
         parameters,
         target: clauses.target,
+        partition: clauses.partition,
         split: clauses.split.unwrap_or(Split::Random(HELD_OUT_DEFAULT)),
         experiment: clauses.experiment,
         alias: clauses.alias,
@@ -76,6 +82,7 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
 struct Clauses {
     using: Option<(String, Vec<(String, Value)>)>,
     target: Option<String>,
+    partition: Option<Partition>,
     split: Option<Split>,
     experiment: Option<String>,
     alias: Option<String>,
@@ -99,7 +106,7 @@ impl Clauses {
             }),
             "SEED" => once(cursor, "SEED", &mut self.seed, seed),
             "FEATURES" | "TUNE" => Err(later(&word)),
-            "PARTITION" => Err(later("PARTITION BY")),
+            "PARTITION" => once(cursor, "PARTITION", &mut self.partition, partition::clause),
             _ => Err(cursor.expected("a clause of `TRAIN MODEL` or `AS query`").with_hint(FORM)),
         }
     }

@@ -23,7 +23,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::Utc;
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::stream::BoxStream;
-use limn_sql_udfs::train::{Request, Trained, sha256_hex, train};
+use limn_sql_udfs::model::partition::KeySet;
+use limn_sql_udfs::train::{Refresh, Request, Trained, refresh, sha256_hex, train};
 use tokio_util::sync::CancellationToken;
 
 use crate::registry::{Registry, RunSource};
@@ -83,6 +84,20 @@ pub struct Job {
     pub progress: Progress,
     /// The threads that it may compute on.
     pub threads: usize,
+    /// The version that is refreshed, where one is.
+    pub older: Option<Older>,
+    /// What the run shall say beside what was asked for.
+    pub notes: Vec<(String, String)>,
+}
+
+/// A version of a partitioned model, and the groups that changed since. The rows of the job are those groups'.
+pub struct Older {
+    /// The version's artifact.
+    pub manifest: Vec<u8>,
+    /// The artifact's parts by their hashes.
+    pub parts: Vec<(String, Vec<u8>)>,
+    /// The groups.
+    pub changed: Arc<KeySet>,
 }
 
 /// The columns of the one row that a training answers.
@@ -109,17 +124,14 @@ pub fn result_schema() -> Schema {
 pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
     let started = Instant::now();
     let run = record::begin(registry, record::opening(&job, RunSource::Train)).await?;
-    let Job { request, schema, batches, memory, cancel, deadline, progress, threads, .. } = job;
+    let Job { request, schema, batches, memory, cancel, deadline, progress, threads, older, .. } = job;
     let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline, progress, threads));
-    let learned = learn(request, schema, batches, Arc::clone(&watch)).await;
+    let learned = learn(request, schema, batches, older, Arc::clone(&watch)).await;
     let stored = match learned {
-        Ok(trained) => {
-            let sha256 = sha256_hex(&trained.artifact);
-            match registry.put_artifact(&sha256, &trained.artifact).await {
-                Ok(()) => record::finish(registry, &run, &trained, &sha256).await.map(|v| (v, trained, sha256)),
-                Err(error) => Err(error),
-            }
-        }
+        Ok(trained) => match keep(registry, &trained).await {
+            Ok(sha256) => record::finish(registry, &run, &trained, &sha256).await.map(|v| (v, trained, sha256)),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     match stored {
@@ -135,11 +147,22 @@ pub async fn run(registry: &Registry, job: Job) -> Result<RecordBatch> {
     }
 }
 
+/// Stores an artifact with its parts, which are durable before anything names them. Its hash.
+async fn keep(registry: &Registry, trained: &Trained) -> Result<String> {
+    for part in &trained.parts {
+        registry.put_artifact(&part.sha256, &part.bytes).await?;
+    }
+    let sha256 = sha256_hex(&trained.artifact);
+    registry.put_artifact(&sha256, &trained.artifact).await?;
+    Ok(sha256)
+}
+
 /// Gathers the rows and learns from them, off the async threads.
 async fn learn(
     request: Request,
     schema: SchemaRef,
     mut rows: BoxStream<'static, Result<RecordBatch>>,
+    older: Option<Older>,
     watch: Arc<TrainingWatch>,
 ) -> Result<Trained> {
     let mut batches = Vec::new();
@@ -148,7 +171,12 @@ async fn learn(
         batches.push(batch);
     }
     drop(rows);
-    let work = tokio::task::spawn_blocking(move || train(&request, &schema, batches, watch.as_ref()));
+    let work = tokio::task::spawn_blocking(move || match &older {
+        None => train(&request, &schema, batches, watch.as_ref()),
+        Some(Older { manifest, parts, changed }) => {
+            refresh(&request, &schema, batches, &Refresh { manifest, parts, changed }, watch.as_ref())
+        }
+    });
     match work.await {
         Ok(trained) => Ok(trained?),
         Err(error) => Err(Error::internal(format!("the training failed: {error}"))),
@@ -166,7 +194,7 @@ fn answer(run: &record::Begun, version: u64, trained: &Trained, sha256: &str, st
             number(version),
             text(&run.row.run_id),
             text(trained.algorithm),
-            number(1),
+            number(trained.partitions.map_or(1, |partitions| partitions.fitted)),
             number(trained.rows_train),
             text(&record::metrics_json(&trained.metrics, |_| true)),
             text(sha256),

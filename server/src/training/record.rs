@@ -112,6 +112,13 @@ fn experiment_of(index: &Index, name: &str) -> (String, Option<Row>) {
 fn asked(job: &Job) -> Vec<(String, String)> {
     let mut asked = vec![("split".to_string(), split_text(&job.request.split))];
     asked.extend(job.request.target.iter().map(|target| ("target".to_string(), target.clone())));
+    if let Some(partition) = &job.request.partition {
+        let columns = serde_json::json!(partition.columns).to_string();
+        asked.push(("partition_by".to_string(), columns));
+        asked.push(("min_rows".to_string(), partition.min_rows.to_string()));
+        asked.push(("fallback".to_string(), partition.fallback.to_string()));
+    }
+    asked.extend(job.notes.iter().cloned());
     asked.extend(job.bound.iter().cloned());
     asked
 }
@@ -224,7 +231,8 @@ fn version_row(begun: &Begun, trained: &Trained, sha256: &str) -> Result<ModelVe
         target: trained.signature.target.as_ref().map(|target| target.name.clone()),
         signature,
         artifact_sha256: sha256.into(),
-        artifact_bytes: trained.artifact.len() as u64,
+        artifact_bytes: (trained.artifact.len() + trained.parts.iter().map(|part| part.bytes.len()).sum::<usize>())
+            as u64,
         rows: trained.rows_train,
         metrics: metrics_json(&trained.metrics, |name| !held_out || !name.starts_with("train_")),
         created_at: now(),

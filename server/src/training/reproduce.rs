@@ -83,9 +83,9 @@ pub async fn reproduce(registry: &Registry, job: Job, of: (&str, u64)) -> Result
     let mut opening = record::opening(&job, RunSource::Reproduce);
     opening.says("reproduces", format!("{}/{}", of.0, of.1));
     let run = record::begin(registry, opening).await?;
-    let Job { request, schema, batches, memory, cancel, deadline, progress, threads, .. } = job;
+    let Job { request, schema, batches, memory, cancel, deadline, progress, threads, older, .. } = job;
     let watch = Arc::new(TrainingWatch::new(memory, cancel, deadline, progress, threads));
-    let concluded = match learn(request, schema, batches, Arc::clone(&watch)).await {
+    let concluded = match learn(request, schema, batches, older, Arc::clone(&watch)).await {
         Ok(trained) => {
             let sha256 = sha256_hex(&trained.artifact);
             record::conclude(registry, &run, &trained, &sha256).await.map(|()| (trained, sha256))

@@ -14,7 +14,7 @@ use super::onnx::Model;
 use super::onnx::builder::GraphBuilder;
 use super::onnx::view::{GraphView, malformed};
 use super::signature::{ClassLabel, Signature, Task, ValueType};
-use super::{gaussian_mixture, gaussian_nb, kmeans, linear, pca, svm, tree, trees};
+use super::{dbscan, gaussian_mixture, gaussian_nb, kmeans, linear, pca, svm, trees};
 use crate::limits::{CATEGORIES_MAX, CLASSES_MAX, FEATURES_MAX};
 use crate::train::Value;
 use crate::{Error, Result};
@@ -31,15 +31,14 @@ type Reader = fn(&GraphView<'_>, &Signature) -> Result<Box<dyn Kernel>>;
 
 /// Every kind of kernel.
 static KERNELS: &[(&str, Reader)] = &[
-    (linear::KIND, |view, signature| Ok(Box::new(linear::read(view, signature)?))),
-    (tree::KIND, |view, signature| Ok(Box::new(tree::read(view, signature)?))),
-    (trees::KIND, |view, signature| Ok(Box::new(trees::read(view, signature)?))),
+    (linear::KIND, |view, signature| Ok(Box::new(linear::Scorer::new(linear::read(view, signature)?)))),
+    (trees::KIND, |view, signature| trees::scorer(view, signature)),
     (gaussian_nb::KIND, |view, signature| Ok(Box::new(gaussian_nb::read(view, signature)?))),
     (kmeans::KIND, |view, signature| Ok(Box::new(kmeans::read(view, signature)?))),
     (pca::KIND, |view, signature| Ok(Box::new(pca::read(view, signature)?))),
     (gaussian_mixture::KIND, |view, signature| Ok(Box::new(gaussian_mixture::read(view, signature)?))),
     (svm::KIND, |view, signature| Ok(Box::new(svm::read(view, signature)?))),
-    (trees::KIND, |view, signature| Ok(Box::new(trees::Scorer::new(trees::read(view, signature)?)))),
+    (dbscan::KIND, |view, signature| Ok(Box::new(dbscan::read(view, signature)?))),
 ];
 
 /// Writes an artifact.

@@ -54,9 +54,25 @@ pub(crate) fn strict_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 
 fn primitives<T: ArrowPrimitiveType>(array: &ArrayRef, convert: impl Fn(T::Native) -> f64) -> Vec<f64> {
     let values = array.as_primitive::<T>();
-    match values.nulls() {
-        None => values.values().iter().map(|v| convert(*v)).collect(),
-        Some(_) => values.iter().map(|v| v.map_or(f64::NAN, &convert)).collect(),
+    let mut doubles: Vec<f64> = values.values().iter().map(|v| convert(*v)).collect();
+    if let Some(nulls) = values.nulls() {
+        let (chunks, rest) = doubles.as_chunks_mut::<64>();
+        let bits = nulls.inner().bit_chunks();
+        for (chunk, valid) in chunks.iter_mut().map(<[f64; 64]>::as_mut_slice).chain([rest]).zip(bits.iter_padded()) {
+            forget(chunk, !valid);
+        }
+    }
+    doubles
+}
+
+/// Puts NaN at the places of the bits that are set, which may be more than there are values.
+fn forget(values: &mut [f64], bits: u64) {
+    let mut left = bits;
+    while left != 0 {
+        if let Some(value) = values.get_mut(left.trailing_zeros() as usize) {
+            *value = f64::NAN;
+        }
+        left &= left - 1;
     }
 }
 
@@ -90,6 +106,19 @@ mod tests {
         let array: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0]).slice(1, 2));
         assert!(matches!(doubles(&array).unwrap(), Cow::Borrowed([2.0, 3.0])));
         assert_eq!(read(Int64Array::from(vec![Some(1), None, Some(3)]).slice(1, 2)), ["NaN", "3"]);
+    }
+
+    #[test]
+    fn nulls_are_found_wherever_they_are() {
+        for (start, length) in [(0, 200), (1, 64), (3, 127), (65, 130), (7, 1), (200, 0)] {
+            let value = |i: usize| (i % 3 != 0 && i % 7 != 2).then_some(i as f64);
+            let array: ArrayRef =
+                Arc::new((0..200).map(value).collect::<Float64Array>().slice(start, length.min(200 - start)));
+            let expected: Vec<Option<f64>> = (start..start + array.len()).map(value).collect();
+            let found: Vec<Option<f64>> =
+                doubles(&array).unwrap().iter().map(|v| (!v.is_nan()).then_some(*v)).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
@@ -17,6 +18,34 @@ use crate::{Error, Result};
 /// The code of a text that the model does not know.
 const UNKNOWN: f64 = -1.0;
 
+/// The code of each text that a model knows.
+type Codes = HashMap<String, u32, BuildHasherDefault<TextHasher>>;
+
+/// A hash in a few steps, since every row's text needs one. The texts in the table are the model's few, so nobody can fill
+/// it with texts that collide.
+#[derive(Debug, Default, Clone)]
+struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        for word in words.iter().chain([&last]) {
+            let mixed = (self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.0 = mixed ^ (mixed >> 32);
+        }
+    }
+
+    fn write_u8(&mut self, _: u8) {
+        // What marks the end of a text; a table has nothing but texts.
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 /// How each feature becomes design columns.
 #[derive(Debug)]
 pub(crate) struct Design {
@@ -26,7 +55,7 @@ pub(crate) struct Design {
 #[derive(Debug)]
 enum Reader {
     Number,
-    Texts { form: CategoryForm, codes: HashMap<String, u32> },
+    Texts { form: CategoryForm, codes: Codes },
 }
 
 impl Reader {
@@ -71,9 +100,24 @@ impl Design {
         self.features.iter().map(Reader::width).sum()
     }
 
-    /// Reads feature columns of equal length, one for each feature in order.
-    pub fn read<'a>(&'a self, features: &'a [ArrayRef]) -> Result<DesignColumns<'a>> {
-        let values = self.features.iter().zip(features).map(|(reader, array)| reader.read(array));
+    /// For each feature whether `is_so` of any of its columns.
+    pub fn features_of(&self, is_so: impl Fn(usize) -> bool) -> Vec<bool> {
+        let mut next = 0;
+        let mut of_feature = |reader: &Reader| {
+            let first = next;
+            next += reader.width();
+            (first..next).any(&is_so)
+        };
+        self.features.iter().map(&mut of_feature).collect()
+    }
+
+    /// Reads feature columns of equal length, one for each feature in order, as far as they are used.
+    pub fn read<'a>(&'a self, features: &'a [ArrayRef], used: &[bool]) -> Result<DesignColumns<'a>> {
+        let value = |((reader, array), used): ((&Reader, &'a ArrayRef), &bool)| match used {
+            true => reader.read(array).map(Some),
+            false => Ok(None),
+        };
+        let values = self.features.iter().zip(features).zip(used).map(value);
         Ok(DesignColumns { design: self, values: values.collect::<Result<_>>()? })
     }
 
@@ -119,18 +163,21 @@ pub(crate) fn indicator(value: f64, code: usize) -> f64 {
 #[derive(Debug)]
 pub(crate) struct DesignColumns<'a> {
     design: &'a Design,
-    values: Vec<Cow<'a, [f64]>>,
+    /// For each feature its values, where it is used.
+    values: Vec<Option<Cow<'a, [f64]>>>,
 }
 
 impl DesignColumns<'_> {
-    /// The design columns of some rows; `scratch` is [`Design::scratch`]'s.
+    /// The design columns of some rows, empty ones for features that are not used; `scratch` is [`Design::scratch`]'s.
     pub fn block<'b>(&'b self, start: usize, end: usize, scratch: &'b mut [Vec<f64>]) -> Vec<&'b [f64]> {
         let mut next = 0;
         for (reader, values) in self.design.features.iter().zip(&self.values) {
             if let Reader::Texts { form: CategoryForm::Indicators, codes } = reader {
                 for code in 0..codes.len() {
                     scratch[next].clear();
-                    scratch[next].extend(indicators(&values[start..end], code));
+                    if let Some(values) = values {
+                        scratch[next].extend(indicators(&values[start..end], code));
+                    }
                     next += 1;
                 }
             }
@@ -142,17 +189,18 @@ impl DesignColumns<'_> {
                 Reader::Texts { form: CategoryForm::Indicators, codes } => {
                     block.extend(made.by_ref().take(codes.len()).map(Vec::as_slice));
                 }
-                _ => block.push(&values[start..end]),
+                _ => block.push(values.as_ref().map_or(&[], |values| &values[start..end])),
             }
         }
         block
     }
 
-    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours.
+    /// Fills `out`, which has a vector for each design column, with the design columns of rows that are not neighbours;
+    /// those of features that are not used are missing.
     pub fn gather(&self, rows: &[u32], out: &mut [Vec<f64>]) {
         let mut next = out.iter_mut();
         for (reader, values) in self.design.features.iter().zip(&self.values) {
-            let at = |row: &u32| values[*row as usize];
+            let at = |row: &u32| values.as_ref().map_or(f64::NAN, |values| values[*row as usize]);
             let indicators = match reader {
                 Reader::Texts { form: CategoryForm::Indicators, codes } => codes.len(),
                 _ => {
@@ -170,13 +218,15 @@ impl DesignColumns<'_> {
         }
     }
 
-    /// Fails where a value is missing, for models that were trained with `missing = 'error'`.
-    pub fn refuse_missing(&self, features: &[Feature]) -> Result<()> {
-        let missing = |(_, values): &(&Feature, &Cow<'_, [f64]>)| values.iter().any(|value| value.is_nan());
-        match features.iter().zip(&self.values).find(missing) {
-            None => Ok(()),
-            Some((feature, _)) => Err(missing_value(&feature.name)),
+    /// Fails where a value is missing in one of the `refused` features, for models that were trained with
+    /// `missing = 'error'`.
+    pub fn refuse_missing(&self, features: &[Feature], refused: &[bool]) -> Result<()> {
+        for ((feature, values), _) in features.iter().zip(&self.values).zip(refused).filter(|(_, refused)| **refused) {
+            if values.as_ref().is_some_and(|values| values.iter().any(|value| value.is_nan())) {
+                return Err(missing_value(&feature.name));
+            }
         }
+        Ok(())
     }
 }
 

@@ -56,7 +56,7 @@ impl Filled {
         let means = view.constant("limn.means")?.doubles()?;
         let scales = view.constant("limn.scales")?.doubles()?;
         let width = Design::new(&signature.features).width();
-        match means.len() == width && scales.len() == width && finite(&means) && finite(&scales) {
+        match width > 0 && means.len() == width && scales.len() == width && finite(&means) && finite(&scales) {
             true => Ok(Filled { means, scales }),
             false => Err(malformed(format!("expected a mean and a scale for each of {width} columns"))),
         }

@@ -1,7 +1,8 @@
 //! What every native evaluator is underneath: columns of 64-bit floats in, one or more numbers per row out.
 //!
-//! [`super::native::NativeEvaluator`] puts Arrow around a kernel. Results depend on nothing but the inputs: kernels sum in a fixed order
-//! and call no function that differs between processors. Kernels know nothing of names, types or NULL (NaN is missing).
+//! [`super::native::NativeEvaluator`] puts Arrow around a kernel. Results depend on nothing but the inputs: kernels sum in
+//! a fixed order and call no function that differs between processors. Kernels know nothing of names, types or NULL (NaN is
+//! missing).
 
 use std::fmt::Debug;
 
@@ -49,6 +50,23 @@ pub(crate) trait Kernel: Debug + Send + Sync {
     /// Writes the computation as ONNX operators, up to the declared outputs.
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder);
 
+    /// What scores, for `EXPLAIN`.
+    fn describe(&self) -> String {
+        format!("native {}", self.kind().replace('_', " "))
+    }
+
+    /// For each design column whether any number depends on it: [`Kernel::score_block`] does not look at others, and takes
+    /// empty slices for them. Columns behind the last of the list are used.
+    fn used_columns(&self) -> Vec<bool> {
+        Vec::new()
+    }
+
+    /// A kernel that gives the very same numbers for rows within the ranges, one for each design column, and does less;
+    /// `None` where there is nothing to be gained.
+    fn specialise(&self, _ranges: &[ColumnRange]) -> Option<Box<dyn Kernel>> {
+        None
+    }
+
     /// Scores any number of rows, in blocks.
     fn score(&self, columns: &[&[f64]], out: &mut [f64]) {
         let width = self.width();
@@ -60,6 +78,26 @@ pub(crate) trait Kernel: Debug + Send + Sync {
             block.extend(columns.iter().map(|column| &column[start..end]));
             self.score_block(&block, out);
         }
+    }
+}
+
+/// What is known of a design column's values.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ColumnRange {
+    /// No value is less than this.
+    pub low: f64,
+    /// No value is greater than this; less than `low` where there is none.
+    pub high: f64,
+    /// Whether a value may be missing (NaN).
+    pub missing: bool,
+    /// The only values that are possible, of a column of codes.
+    pub codes: Option<Vec<f64>>,
+}
+
+impl ColumnRange {
+    /// Nothing is known.
+    pub fn unknown() -> Self {
+        ColumnRange { low: f64::NEG_INFINITY, high: f64::INFINITY, missing: true, codes: None }
     }
 }
 

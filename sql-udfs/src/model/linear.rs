@@ -4,8 +4,10 @@
 //! how weights are found.
 
 mod graph;
+mod scorer;
 
 pub(crate) use graph::read;
+pub(crate) use scorer::Scorer;
 
 use super::contents::Sums;
 use super::kernel::Kernel;
@@ -54,31 +56,7 @@ impl Kernel for Linear {
     }
 
     fn score_block(&self, columns: &[&[f64]], out: &mut [f64]) {
-        match self.link {
-            Link::Identity => self.sum(0, columns, out),
-            Link::Exp => {
-                self.sum(0, columns, out);
-                out.iter_mut().for_each(|sum| *sum = libm::exp(*sum));
-            }
-            Link::Logistic => {
-                let mut sums = vec![0.0; out.len() / 2];
-                self.sum(0, columns, &mut sums);
-                for (row, sum) in out.chunks_exact_mut(2).zip(&sums) {
-                    row.copy_from_slice(&logistic_pair(*sum));
-                }
-            }
-            Link::Softmax => {
-                let width = self.intercepts.len();
-                let mut sums = vec![0.0; out.len() / width];
-                for class in 0..width {
-                    self.sum(class, columns, &mut sums);
-                    for (row, sum) in out.chunks_exact_mut(width).zip(&sums) {
-                        row[class] = *sum;
-                    }
-                }
-                out.chunks_exact_mut(width).for_each(softmax);
-            }
-        }
+        Scorer::new(self.clone()).score_block(columns, out);
     }
 
     fn sums(&self) -> Option<Sums<'_>> {
@@ -91,15 +69,9 @@ impl Kernel for Linear {
 }
 
 impl Linear {
-    /// One weighted sum per row: feature by feature into the output, which stays in the cache.
-    fn sum(&self, index: usize, columns: &[&[f64]], out: &mut [f64]) {
-        out.fill(0.0);
-        for ((column, weight), mean) in columns.iter().zip(&self.weights[index]).zip(&self.means) {
-            for (sum, value) in out.iter_mut().zip(*column) {
-                *sum += weight * if value.is_nan() { *mean } else { *value };
-            }
-        }
-        out.iter_mut().for_each(|sum| *sum += self.intercepts[index]);
+    /// For each column whether it has a weight in any sum: a column without is not looked at, whatever it has.
+    pub(crate) fn used(&self) -> Vec<bool> {
+        (0..self.means.len()).map(|column| self.weights.iter().any(|weights| weights[column] != 0.0)).collect()
     }
 }
 

@@ -11,9 +11,10 @@ use arrow::record_batch::RecordBatch;
 
 use super::contents;
 use super::design::Design;
-use super::evaluator::Evaluator;
+use super::evaluator::{Evaluator, FeatureRange, Known};
 use super::kernel::{Kernel, argmax};
-use super::signature::{ClassLabel, Missing, Signature, Task};
+use super::ranges;
+use super::signature::{ClassLabel, Feature, Missing, Signature, Task};
 use crate::limits::SCORE_ROWS_PER_BLOCK;
 use crate::{Error, Result};
 
@@ -22,27 +23,39 @@ use crate::{Error, Result};
 pub(crate) struct NativeEvaluator {
     signature: Signature,
     design: Design,
-    kernel: Box<dyn Kernel>,
+    kernel: Arc<dyn Kernel>,
+    /// The features in which a missing value must be refused.
+    refused: Vec<bool>,
+    /// The features that are looked at.
+    used: Vec<bool>,
 }
 
 impl NativeEvaluator {
     /// Pairs a kernel with its signature; the caller has checked that they fit.
     pub(crate) fn new(signature: Signature, kernel: Box<dyn Kernel>) -> Self {
-        NativeEvaluator { design: Design::new(&signature.features), signature, kernel }
+        let refused = vec![signature.missing == Missing::Error; signature.features.len()];
+        Self::with(signature, Arc::from(kernel), refused)
+    }
+
+    fn with(signature: Signature, kernel: Arc<dyn Kernel>, refused: Vec<bool>) -> Self {
+        let design = Design::new(&signature.features);
+        let columns = kernel.used_columns();
+        let used = design.features_of(|column| columns.get(column).copied().unwrap_or(true));
+        let used = used.iter().zip(&refused).map(|(used, refused)| *used || *refused).collect();
+        NativeEvaluator { design, signature, kernel, refused, used }
     }
 
     fn scores(&self, features: &[ArrayRef], rows: usize) -> Result<Vec<f64>> {
-        if features.len() != self.signature.features.len() || features.iter().any(|f| f.len() != rows) {
+        let mut looked_at = features.iter().zip(&self.used).filter(|(_, used)| **used);
+        if features.len() != self.signature.features.len() || looked_at.any(|(f, _)| f.len() != rows) {
             return Err(Error::internal(format!(
                 "expected {} feature columns of {rows} rows, found {}",
                 self.signature.features.len(),
                 features.len()
             )));
         }
-        let columns = self.design.read(features)?;
-        if self.signature.missing == Missing::Error {
-            columns.refuse_missing(&self.signature.features)?;
-        }
+        let columns = self.design.read(features, &self.used)?;
+        columns.refuse_missing(&self.signature.features, &self.refused)?;
         let width = self.kernel.width();
         let mut out = vec![0.0; rows * width];
         let mut scratch = self.design.scratch();
@@ -71,16 +84,34 @@ impl Evaluator for NativeEvaluator {
         self.kernel.has_probabilities()
     }
 
-    fn describe(&self) -> String {
-        format!("native {}", self.kernel.kind())
-    }
-
     fn coefficients(&self) -> Result<Option<RecordBatch>> {
         self.kernel.sums().map(|sums| contents::coefficients(&self.signature, sums)).transpose()
     }
 
     fn trees(&self) -> Result<Option<RecordBatch>> {
         self.kernel.trees().map(|trees| contents::nodes(&self.signature, &trees)).transpose()
+    }
+
+    fn describe(&self) -> String {
+        self.kernel.describe()
+    }
+
+    fn used_features(&self) -> Vec<bool> {
+        self.used.clone()
+    }
+
+    fn specialise(&self, ranges: &[FeatureRange]) -> Option<Arc<dyn Evaluator>> {
+        let features = &self.signature.features;
+        if ranges.len() != features.len() {
+            return None;
+        }
+        let kernel = self.kernel.specialise(&ranges::of_columns(features, ranges));
+        let gained = kernel.is_some();
+        let kernel = kernel.map_or_else(|| Arc::clone(&self.kernel), Arc::from);
+        let may_miss = features.iter().zip(ranges).map(|(feature, range)| may_miss(range, feature));
+        let refused = self.refused.iter().zip(may_miss).map(|(refused, may_miss)| *refused && may_miss).collect();
+        let special = NativeEvaluator::with(self.signature.clone(), kernel, refused);
+        (gained || special.used != self.used).then(|| Arc::new(special) as Arc<dyn Evaluator>)
     }
 
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
@@ -123,6 +154,15 @@ impl Evaluator for NativeEvaluator {
             }
         }
     }
+}
+
+/// Whether a row may have nothing, or nothing that the model knows, in the feature.
+fn may_miss(range: &FeatureRange, feature: &Feature) -> bool {
+    let unknown_text = feature.categories.as_ref().is_some_and(|categories| match &range.known {
+        Known::Texts(texts) => texts.iter().any(|text| !categories.values.contains(text)),
+        Known::Nothing | Known::Between(..) => true,
+    });
+    range.missing || unknown_text
 }
 
 /// The labels of chosen classes, in the target's type.

@@ -17,13 +17,26 @@ pub(crate) mod members;
 pub(crate) mod slots;
 
 pub use evaluator::{PartitionedModel, Parts};
-pub use keys::{GroupKey, KeyValue};
+pub use keys::{GroupKey, KeySet, KeyValue};
+
+use arrow::record_batch::RecordBatch;
 
 use crate::Result;
 
 /// Whether an artifact is a partitioned model's manifest, whose parts are stored beside it.
 pub fn is_partitioned(artifact: &[u8]) -> bool {
     manifest::Manifest::is_one(artifact)
+}
+
+/// The SHA-256 of the part with a row for each group.
+pub fn groups_part(manifest: &[u8]) -> Result<String> {
+    Ok(manifest::Manifest::read(manifest)?.groups_sha256)
+}
+
+/// Each group of a partitioned model: its key as JSON, `trained` or `fallback`, why it has no model of its own, rows, rows
+/// held out, and metrics as JSON.
+pub fn details(manifest: &[u8], groups: Vec<u8>) -> Result<RecordBatch> {
+    groups::GroupsFile::open(groups, &manifest::Manifest::read(manifest)?.partition_by)?.details()
 }
 
 /// The SHA-256 of each part of a partitioned model.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, StringArray};
 
+use super::design::Design;
+use super::linear::{Linear, Link};
 use super::signature::{Categories, CategoryForm, ClassLabel, Feature, Missing, Signature, Task, ValueType};
 use super::trees::{Child, Finish, Split, Test, Tree, Trees};
 
@@ -196,6 +198,33 @@ pub(crate) fn all_trees(seed: u64) -> Vec<(String, Signature, Trees)> {
             let columns = features.len();
             let trees = Trees::new(trees, width, base.clone(), finish, columns).unwrap();
             made.push((format!("{name}_{leaves}"), signature(task, classes, features), trees));
+        }
+    }
+    made
+}
+
+/// Linear models of every link over numbers and texts as indicators, some columns without a weight.
+pub(crate) fn all_linear(seed: u64) -> Vec<(String, Signature, Linear)> {
+    let dice = &mut Dice(seed);
+    let mut made = Vec::new();
+    for (name, task, classes, link, sums) in [
+        ("identity", Task::Regression, 0, Link::Identity, 1),
+        ("exp", Task::Regression, 0, Link::Exp, 1),
+        ("logistic", Task::Classification, 2, Link::Logistic, 1),
+        ("softmax", Task::Classification, 3, Link::Softmax, 3),
+    ] {
+        for unused in [0, 3] {
+            let features = features(CategoryForm::Indicators);
+            let columns = Design::new(&features).width();
+            let mut numbers = |count: usize| -> Vec<f64> { (0..count).map(|_| dice.number()).collect() };
+            let mut weights: Vec<Vec<f64>> = (0..sums).map(|_| numbers(columns)).collect();
+            // A third of the columns, the second number and the fewer of the texts among them.
+            let without = |column: usize| unused > 0 && (column % unused == 1 || (3..6).contains(&column));
+            for weights in &mut weights {
+                (0..columns).filter(|column| without(*column)).for_each(|column| weights[column] = 0.0);
+            }
+            let model = Linear { means: numbers(columns), weights, intercepts: numbers(sums), link };
+            made.push((format!("linear_{name}_{unused}"), signature(task, classes, features), model));
         }
     }
     made

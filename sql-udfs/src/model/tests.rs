@@ -1,16 +1,20 @@
 //! Artifacts as bytes: what is written, what is read back, and what hostile bytes do (nothing).
 
+mod shapes;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
 
 use super::artifact;
+use super::design::Design;
 use super::evaluator::load;
 use super::kernel::Kernel;
 use super::linear::{Linear, Link};
 use super::onnx::{Entry, Model};
 use super::signature::{ClassLabel, Feature, Missing, Signature, Task, ValueType};
-use super::tree::{Child, Split, Tree};
+use super::specimens::{self, Dice};
+use super::trees::{Child, Finish, Split, Test, Tree, Trees};
 use crate::ErrorClass;
 use crate::train::Value;
 
@@ -35,18 +39,23 @@ fn linear(link: Link, sums: usize) -> Box<dyn Kernel> {
 fn tree(width: usize) -> Box<dyn Kernel> {
     let split = |feature, threshold, missing_follows_yes, yes, no, rows| Split {
         feature,
-        threshold,
+        test: Test::AtMost(threshold),
         missing_follows_yes,
         yes,
         no,
         rows,
+        gain: 0.5,
     };
     let splits = vec![
         split(1, 0.5, true, Child::Leaf(0), Child::Node(1), 10),
         split(0, f64::INFINITY, false, Child::Leaf(1), Child::Leaf(2), 7),
     ];
     let leaves = (0..3 * width).map(|i| i as f64 / 10.0).collect();
-    Box::new(Tree::new(splits, leaves, width, 2).unwrap())
+    trees(Tree { splits, leaves, leaf_rows: vec![3, 4, 3] }, width)
+}
+
+fn trees(tree: Tree, width: usize) -> Box<dyn Kernel> {
+    Box::new(Trees::new(vec![tree], width, vec![0.0; width], Finish::Sum, 2).unwrap())
 }
 
 /// One artifact of each shape.
@@ -54,7 +63,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
     let text = ["a", "b", "ü"].map(|text| ClassLabel::Text(text.to_owned())).to_vec();
     let flags = vec![ClassLabel::Boolean(false), ClassLabel::Boolean(true)];
     let numbers = [-1, 4, 7].map(ClassLabel::BigInt).to_vec();
-    let lone: Box<dyn Kernel> = Box::new(Tree::new(vec![], vec![4.5], 1, 2).unwrap());
+    let lone = trees(Tree { splits: vec![], leaves: vec![4.5], leaf_rows: vec![10] }, 1);
     let cases = vec![
         (signature(vec![]), linear(Link::Identity, 1)),
         (signature(vec![]), linear(Link::Exp, 1)),
@@ -71,7 +80,7 @@ fn artifacts() -> Vec<(Vec<u8>, Signature, Box<dyn Kernel>)> {
         let bytes = artifact::write(kernel.as_ref(), &signature, "some_algorithm", &parameters).unwrap();
         (bytes, signature, kernel)
     };
-    cases.into_iter().map(write).collect()
+    cases.into_iter().chain(shapes::kernels()).map(write).collect()
 }
 
 fn scores(kernel: &dyn Kernel) -> Vec<u64> {
@@ -90,6 +99,31 @@ fn what_is_written_is_read_back_bit_for_bit() {
         // Writing what was read gives the same bytes, the counts of rows in the metadata included.
         let parameters = [("alpha".to_owned(), Value::Double(0.5)), ("a".to_owned(), Value::Null)];
         assert_eq!(artifact::write(read.as_ref(), &signature, "some_algorithm", &parameters).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn linear_models_of_texts_are_read_back_and_need_only_what_has_a_weight() {
+    let directory = std::env::var_os("LIMN_SPECIMENS").map(std::path::PathBuf::from);
+    for (name, signature, model) in specimens::all_linear(5) {
+        let bytes = artifact::write(&model, &signature, "some_algorithm", &[]).unwrap();
+        let (_, read) = artifact::read(&bytes).unwrap();
+        assert_eq!(artifact::write(read.as_ref(), &signature, "some_algorithm", &[]).unwrap(), bytes, "{name}");
+        let rows = 1000;
+        let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
+        let design = Design::new(&signature.features);
+        let (columns, mut scratch) = (design.read(&arrays, &[true; 5]).unwrap(), design.scratch());
+        let mut out = vec![0.0; rows * read.width()];
+        read.score(&columns.block(0, rows, &mut scratch), &mut out);
+        let used = load(&bytes).unwrap().used_features();
+        match name.ends_with("_0") {
+            true => assert_eq!(used, [true; 5]),
+            false => assert_eq!(used, [true, false, true, false, true]),
+        }
+        if let Some(directory) = &directory {
+            std::fs::write(directory.join(format!("{name}.onnx")), &bytes).unwrap();
+            specimens::dump(directory, &name, &signature, &arrays, &out);
+        }
     }
 }
 
@@ -152,7 +186,7 @@ fn inconsistent_models_are_refused() {
         });
         refused(&|model| {
             let entry = model.metadata.iter_mut().find(|entry| entry.key == "limn.signature").unwrap();
-            *entry = Entry { value: entry.value.replace("\"y\"", "\"y"), ..entry.clone() };
+            *entry = Entry { value: entry.value.replace("\"task\"", "\"task"), ..entry.clone() };
         });
         refused(&|model| {
             let mut other = signature.clone();

@@ -4,18 +4,20 @@
 //! last step makes a prediction of the sums. It knows nothing of how trees grow.
 
 mod graph;
+mod prune;
 mod ranks;
 mod scorer;
 mod selects;
 mod walks;
 
-pub(crate) use graph::read;
 pub(crate) use scorer::Scorer;
 
 use super::contents::{Node, Question};
+use super::design::Design;
 use super::kernel::Kernel;
 use super::linear::{logistic_pair, softmax};
 use super::onnx::builder::GraphBuilder;
+use super::onnx::view::GraphView;
 use super::signature::Signature;
 use crate::limits::{CATEGORIES_MAX, TREE_DEPTH_MAX, TREE_NODES_MAX};
 use crate::{Error, Result};
@@ -216,6 +218,12 @@ impl Trees {
             }
         }
     }
+}
+
+/// Reads trees, ready to score.
+pub(crate) fn scorer(view: &GraphView<'_>, signature: &Signature) -> Result<Box<dyn Kernel>> {
+    let columns = Design::new(&signature.features).width();
+    Ok(Box::new(Scorer::new(graph::read(view, signature)?, columns)))
 }
 
 /// The kernel's kind.

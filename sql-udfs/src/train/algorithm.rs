@@ -3,15 +3,19 @@
 //! A new algorithm is a file with a specification and a fit, and a line in [`ALGORITHMS`]. Algorithms see matrices in
 //! canonical order; they know nothing of Arrow, splits or artifacts.
 
+use super::dbscan::Dbscan;
 use super::decision_tree::DecisionTree;
 use super::elastic_net::{ElasticNet, Lasso};
 use super::gaussian_mixture::GaussianMixture;
 use super::gaussian_nb::GaussianNb;
+use super::gradient_boosting::GradientBoosting;
+use super::isolation_forest::IsolationForest;
 use super::kmeans::KMeans;
 use super::linear_regression::{LinearRegression, Ridge};
 use super::logistic_regression::LogisticRegression;
 use super::parameter::{Parameters, Specification};
 use super::pca::Pca;
+use super::random_forest::{ExtraTrees, RandomForest};
 use super::rows::Rows;
 use super::svm::Svm;
 use super::tweedie::{GammaRegression, PoissonRegression, TweedieRegression};
@@ -32,11 +36,16 @@ pub(crate) static ALGORITHMS: &[&dyn Algorithm] = &[
     &TweedieRegression,
     &LogisticRegression,
     &DecisionTree,
+    &RandomForest,
+    &ExtraTrees,
+    &GradientBoosting,
     &GaussianNb,
+    &Svm,
     &KMeans,
     &GaussianMixture,
+    &Dbscan,
     &Pca,
-    &Svm,
+    &IsolationForest,
 ];
 
 /// A learning algorithm.

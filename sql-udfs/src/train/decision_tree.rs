@@ -1,68 +1,42 @@
-//! `decision_tree`: CART for numbers and for classes, on the histogram engine.
+//! `decision_tree`: CART for numbers and for classes, on the tree engine.
 //!
 //! A feature with at most `max_bins` different values is cut exactly as scikit-learn's trees cut it; one with more is cut
-//! at the edges of bins. Missing values go to the side that the training rows with a missing value were better on, or,
-//! where there were none, to the side with more rows.
+//! at the edges of bins. Texts are divided into two sets. Missing values go to the side that the training rows with a
+//! missing value were better on, or, where there were none, to the side with more rows.
 
 use super::Value;
 use super::algorithm::{Algorithm, Context, Fitted};
-use super::parameter::{Default, Kind, Parameters, Specification};
+use super::forest;
+use super::parameter::{CLASS_WEIGHT, Default, Kind, MISSING_BRANCH, Parameters, SAMPLE_WEIGHT, Specification};
 use super::rows::Rows;
-use super::target::Target;
-use super::tree::bins::{self, BINS_MAX};
-use super::tree::grow::{Bounds, grow};
-use super::tree::statistics::Statistics;
-use crate::limits::TREE_DEPTH_MAX;
-use crate::model::kernel::Kernel;
-use crate::model::signature::{Task, ValueType};
-use crate::{Error, Result};
+use super::tree_parameters::{
+    self, CRITERION, MAX_BINS, MAX_DEPTH, MAX_LEAF_NODES, MIN_IMPURITY_DECREASE, MIN_SAMPLES_LEAF, MIN_SAMPLES_SPLIT,
+    TASK,
+};
+use crate::Result;
+use crate::model::signature::{CategoryForm, Task, ValueType};
 
 /// The algorithm.
 pub(crate) struct DecisionTree;
 
-const REGRESSION: &str = "regression";
-const CLASSIFICATION: &str = "classification";
-const SQUARED_ERROR: &str = "squared_error";
-const GINI: &str = "gini";
-const ENTROPY: &str = "entropy";
-
 static PARAMETERS: &[Specification] = &[
+    MAX_DEPTH,
+    MIN_SAMPLES_SPLIT,
+    MIN_SAMPLES_LEAF,
+    MAX_LEAF_NODES,
+    MIN_IMPURITY_DECREASE,
     Specification {
-        name: "max_depth",
-        kind: Kind::Integer(1, TREE_DEPTH_MAX as i64),
+        name: "max_features",
+        kind: Kind::CountShareOrChoice(&["sqrt", "log2"]),
         default: Default::Null,
-        doc: "comparisons on a path; NULL for as many as evaluators walk",
+        doc: "features that each split tries: a count, a share, the root or the logarithm of all; NULL for all",
     },
-    Specification {
-        name: "min_samples_split",
-        kind: Kind::Integer(2, i64::MAX),
-        default: Default::Integer(2),
-        doc: "a node with fewer rows is not split",
-    },
-    Specification {
-        name: "min_samples_leaf",
-        kind: Kind::Integer(1, i64::MAX),
-        default: Default::Integer(1),
-        doc: "no split leaves fewer rows on a side",
-    },
-    Specification {
-        name: "criterion",
-        kind: Kind::Choice(&[SQUARED_ERROR, GINI, ENTROPY]),
-        default: Default::Null,
-        doc: "what a split is to lower; NULL for squared_error of numbers and gini of classes",
-    },
-    Specification {
-        name: "max_bins",
-        kind: Kind::Integer(2, BINS_MAX as i64),
-        default: Default::Integer(BINS_MAX as i64),
-        doc: "values of a feature that are told apart; a feature with more is put into that many bins",
-    },
-    Specification {
-        name: "task",
-        kind: Kind::Choice(&[REGRESSION, CLASSIFICATION]),
-        default: Default::Null,
-        doc: "what to learn; NULL for regression of a DOUBLE target and classification of any other",
-    },
+    CRITERION,
+    MAX_BINS,
+    TASK,
+    MISSING_BRANCH,
+    SAMPLE_WEIGHT,
+    CLASS_WEIGHT,
 ];
 
 impl Algorithm for DecisionTree {
@@ -78,62 +52,27 @@ impl Algorithm for DecisionTree {
         PARAMETERS
     }
 
+    fn texts(&self) -> CategoryForm {
+        CategoryForm::Codes
+    }
+
     fn task(&self, target: ValueType, parameters: &Parameters) -> std::result::Result<Task, &'static str> {
-        use ValueType::{BigInt, Boolean, Double, Text};
-        match (parameters.text("task"), target) {
-            (Some(REGRESSION), Double | BigInt) | (None, Double) => Ok(Task::Regression),
-            (Some(REGRESSION), _) => Err("a number for task 'regression'"),
-            (Some(_) | None, Boolean | Text | BigInt) => Ok(Task::Classification),
-            (Some(_), _) => Err("BOOLEAN, TEXT or BIGINT for task 'classification'"),
-            (None, _) => Err("a number, BOOLEAN or TEXT"),
-        }
+        tree_parameters::task(target, parameters)
     }
 
     fn settle(&self, parameters: &mut Parameters, task: Task) -> Result<()> {
-        let (name, criterion) = match task {
-            Task::Classification => (CLASSIFICATION, GINI),
-            _ => (REGRESSION, SQUARED_ERROR),
-        };
-        parameters.settle("task", Value::Text(name.to_owned()));
-        parameters.settle("criterion", Value::Text(criterion.to_owned()));
-        let chosen = parameters.text("criterion").unwrap_or_default();
-        match (chosen == SQUARED_ERROR) == (task == Task::Regression) {
-            true => Ok(()),
-            false => Err(Error::input(format!(
-                "parameter `criterion` of decision_tree: expected {} for a {name}, found '{chosen}'",
-                if task == Task::Regression { "'squared_error'" } else { "'gini' or 'entropy'" }
-            ))),
-        }
+        parameters.settle("max_features", Value::Double(1.0));
+        tree_parameters::settle(self.name(), parameters, task)
     }
 
     fn fit(&self, rows: &Rows, context: &Context<'_>) -> Result<Fitted> {
-        let parameters = context.parameters;
-        let columns = bins::bin(rows, parameters.integer("max_bins").unwrap_or(BINS_MAX), context)?;
-        let statistics = match &rows.target {
-            Target::Numbers(target) => {
-                context.watch.reserve(size_of_val(target.as_slice()))?;
-                Statistics::of_numbers(target)
-            }
-            Target::None(_) => return Err(Error::internal("expected a target, found none")),
-            Target::Classes(codes) => {
-                let entropy = parameters.text("criterion") == Some(ENTROPY);
-                Statistics::Classes { codes, count: context.classes, entropy }
-            }
-        };
-        let bounds = Bounds {
-            depth_max: Bounds::depth_or_limit(parameters.integer("max_depth")),
-            rows_to_cut_min: parameters.integer("min_samples_split").unwrap_or(2),
-            rows_per_leaf_min: parameters.integer("min_samples_leaf").unwrap_or(1),
-        };
-        let tree = grow(&columns, &statistics, rows.len(), bounds, context)?;
-        let leaves = tree.leaves().len() / tree.width();
-        let metrics = vec![("depth", tree.depth() as f64), ("leaves", leaves as f64)];
-        Ok(Fitted::new(tree, metrics))
+        forest::fit(forest::Plan { trees: 1, by_chance: false, bootstrap: false }, rows, context)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::target::Target;
     use super::*;
     use crate::train::testing::{fit, parameters};
 

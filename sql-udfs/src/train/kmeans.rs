@@ -90,7 +90,7 @@ impl Algorithm for KMeans {
         let clusters = context.parameters.integer("n_clusters").unwrap_or(1);
         check_rows("kmeans", "n_clusters", clusters, rows.len())?;
         let points = Points::new(rows, Scaling::All, context)?;
-        let problem = Problem::new(&points, rows.weights.as_deref(), context)?;
+        let problem = Problem::new(&points, rows.weights.as_deref(), clusters, context)?;
         let limits = lloyd::Limits {
             iterations: context.parameters.integer("max_iter").unwrap_or(1),
             shift: context.parameters.double("tol") * problem.mean_variance()?,
@@ -100,8 +100,8 @@ impl Algorithm for KMeans {
         let mut best: Option<Run> = None;
         for number in 0..starts {
             let start = match init {
-                PLUS_PLUS => start::plus_plus(&problem, clusters, number as u64)?,
-                RANDOM => start::random(&problem, clusters, number as u64)?,
+                PLUS_PLUS => start::plus_plus(&problem, number as u64)?,
+                RANDOM => start::random(&problem, number as u64),
                 given => start::written(given, clusters, &points.filled)?,
             };
             let run = lloyd::run(&problem, start, &limits)?;
@@ -132,12 +132,10 @@ pub(super) fn check_rows(algorithm: &str, parameter: &str, clusters: usize, rows
     }
 }
 
-/// The clusters that a mixture starts from: those of one start by k-means++.
-pub(super) fn starting_clusters(points: &Points, clusters: usize, number: u64, context: &Context<'_>) -> Result<Run> {
-    let problem = Problem::new(points, None, context)?;
+/// The clusters that a mixture starts from: those of a start by k-means++.
+pub(super) fn starting_clusters(problem: &Problem<'_>, number: u64) -> Result<Run> {
     let limits = lloyd::Limits { iterations: 300, shift: 1e-4 * problem.mean_variance()? };
-    let start = start::plus_plus(&problem, clusters, number)?;
-    lloyd::run(&problem, start, &limits)
+    lloyd::run(problem, start::plus_plus(problem, number)?, &limits)
 }
 
 #[cfg(test)]

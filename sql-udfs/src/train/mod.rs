@@ -9,6 +9,8 @@
 //! - `partition`: one model for each group of rows
 //! - `random`: numbers by counter; `workers`: work in parallel whose results do not depend on the threads
 //! - `algorithm`: the trait and the table; then a file for each algorithm
+//! - `points`: rows as points for the algorithms that measure distances; `eigen`: eigenvectors of a thousand columns
+//! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 //! - `spread`, `standardize`, `products`, `dense`, `rank`: what the linear algorithms compute with; on it stand
 //!   `least_squares`, and `sums` with `minimise`
 //! - `metrics`: how well a model predicts
@@ -17,6 +19,7 @@ pub(crate) mod algorithm;
 mod boosting;
 mod canonical;
 mod categories;
+mod dbscan;
 mod decision_tree;
 mod dense;
 mod eigen;
@@ -57,7 +60,6 @@ mod testing;
 mod tests;
 mod tree;
 mod tree_parameters;
-pub(crate) mod trees;
 mod tweedie;
 mod weights;
 mod workers;
@@ -72,6 +74,7 @@ use self::plan::Plan;
 use self::rows::Matrices;
 use self::workers::Workers;
 use crate::model::artifact;
+use crate::model::partition::{KeySet, PartitionedModel, Parts};
 use crate::model::signature::{ClassLabel, Feature, Missing, Signature, ValueType};
 use crate::{Error, Result};
 
@@ -254,7 +257,7 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
     let plan = Plan::new(request, schema)?;
     check_batches(schema, &batches)?;
     if let Some(groups) = &request.partition {
-        return partition::train(&plan, request, groups, batches, watch);
+        return partition::train(&plan, request, groups, batches, None, watch);
     }
     let workers = Workers::new(watch.threads())?;
     let Matrices { train, held_out, classes, features, columns, dropped } =
@@ -290,6 +293,39 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
         rows_dropped: dropped as u64,
         metrics,
     })
+}
+
+/// Trains the groups that changed since a partitioned model was trained, and carries the others over.
+///
+/// `batches` are the rows that the groups in `changed` have now; those without rows vanish. Features keep their categories:
+/// a text that is new is unknown to every group. The model over all groups stays as it is. Fails with `Input` where
+/// `request` is not the one that the older version was trained by.
+pub fn refresh(
+    request: &Request,
+    schema: &Schema,
+    batches: Vec<RecordBatch>,
+    older: &Refresh<'_>,
+    watch: &dyn Watch,
+) -> Result<Trained> {
+    let plan = Plan::new(request, schema)?;
+    check_batches(schema, &batches)?;
+    let Some(groups) = &request.partition else {
+        return Err(Error::input("expected a training with `PARTITION BY`, found one without"));
+    };
+    let model = PartitionedModel::load(older.manifest, older.parts)?;
+    let older = partition::Older { model: &model, parts: older.parts, changed: older.changed };
+    partition::train(&plan, request, groups, batches, Some(&older), watch)
+}
+
+/// The version that a refresh starts from.
+#[derive(Debug, Clone, Copy)]
+pub struct Refresh<'a> {
+    /// Its artifact.
+    pub manifest: &'a [u8],
+    /// The artifact's parts.
+    pub parts: &'a Parts,
+    /// The groups whose rows may have changed.
+    pub changed: &'a KeySet,
 }
 
 /// What a model of that plan takes and gives.

@@ -7,8 +7,10 @@
 //! # Layout
 //! - `order`: which rows are of which group, in canonical order, split; `data`: all values as numbers
 //! - `group`: the fit of one group; `assemble`: groups into an artifact
+//! - `carried`: groups of an older version, where only some are trained again
 
 mod assemble;
+mod carried;
 mod data;
 mod group;
 mod order;
@@ -20,7 +22,9 @@ use std::sync::Mutex;
 use arrow::record_batch::RecordBatch;
 
 use self::assemble::{Assembly, Frame, Group};
-use self::data::{Data, numbers};
+use self::carried::Carried;
+pub(super) use self::carried::Older;
+use self::data::{Data, Known, numbers};
 use self::group::{FallbackModel, Outcome, Scratch, Shared};
 use self::order::{Batches, Order, first_of_all, order};
 use super::plan::{Column, Plan};
@@ -44,23 +48,32 @@ pub(super) fn train(
     request: &Request,
     partition: &Partition,
     batches: Vec<RecordBatch>,
+    older: Option<&Older<'_>>,
     watch: &dyn Watch,
 ) -> Result<Trained> {
     let workers = Workers::new(watch.threads())?;
+    let parameters = plan.parameters.clone().into_inner();
+    let parameters_text = artifact::parameters_text(&parameters)?;
+    if let Some(older) = older {
+        older.check(plan, partition, &parameters_text)?;
+    }
     let mut batches = columns(plan, batches, &workers, watch)?;
     let total = batches.total();
+    if total == 0 && older.is_none() {
+        return Err(rows::no_rows(plan, 0));
+    }
     let decider = plan.split.as_ref().map(|column| numbers(&batches.columns[column.position], &batches)).transpose()?;
     let order = order(plan, request, &batches, decider.as_deref())?;
     drop(decider);
-    if order.rows.is_empty() {
+    if order.rows.is_empty() && older.is_none() {
         return Err(rows::no_rows(plan, total));
     }
-    let data = Data::read(plan, &mut batches, &order, None)?;
+    let known = older.map(|older| &older.model.manifest().signature);
+    let known = known.map(|known| Known { features: &known.features, classes: &known.classes });
+    let data = Data::read(plan, &mut batches, &order, known.as_ref())?;
     drop(batches);
     watch.progress(rows::READ_SHARE);
     let whole = signature(plan, data.features.clone(), data.classes.clone());
-    let parameters = plan.parameters.clone().into_inner();
-    let parameters_text = artifact::parameters_text(&parameters)?;
     let class_weights = ClassWeights::new(&plan.parameters, &data.classes)?;
     let shared = Shared {
         plan,
@@ -70,14 +83,25 @@ pub(super) fn train(
         class_weights: class_weights.as_ref(),
         seed: request.seed,
     };
-    let (fallback_model, fallback, fallback_part) = match partition.fallback {
-        false => (None, Fallback::None, None),
-        true => fallback(&shared, &order, &workers, watch)?,
+    let (fallback_model, fallback, fallback_part) = match (older, partition.fallback) {
+        (Some(older), _) => older.fallback(&data.classes)?,
+        (None, true) => fallback(&shared, &order, &workers, watch)?,
+        (None, false) => (None, Fallback::None, None),
     };
     let columns = features(&plan.partition);
     let mut assembly = Assembly::new(&columns)?;
     let groups = Groups { shared: &shared, order: &order, min_rows: partition.min_rows, fallback: fallback_model };
-    groups.fit(&workers, watch, |group| assembly.push(group, |classes| own_signature_json(&whole, classes)))?;
+    let mut carried = older.map(|older| Carried::new(older, &data.classes)).transpose()?;
+    let mut push = |group: Group| assembly.push(group, |classes| own_signature_json(&whole, classes));
+    groups.fit(&workers, watch, |group| {
+        if let Some(carried) = &mut carried {
+            carried.write(Some(&group.key), watch, &mut push)?;
+        }
+        push(group)
+    })?;
+    if let Some(carried) = &mut carried {
+        carried.write(None, watch, &mut push)?;
+    }
     if let (false, None, Some(reason)) = (assembly.has_models(), &fallback_part, &assembly.first_reason) {
         let all = order.keys.len();
         return Err(Error::input(format!("none of the {all} groups can be trained; the first of them: {reason}")));
@@ -124,18 +148,19 @@ fn columns<'a>(
     if total > TRAINING_ROWS_MAX {
         return Err(Error::exhausted(format!("expected at most {TRAINING_ROWS_MAX} training rows, found {total}")));
     }
-    watch.reserve(total * BYTES_PER_ROW + total * 8 * (plan.features.len() + plan.roles().count()))?;
-    let width = batches.first().map_or(0, RecordBatch::num_columns);
+    // Columns are let go one by one as their numbers stand, so what the numbers take beyond them counts, and two at once.
+    let held: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    let numbers = total * size_of::<f64>() * (plan.features.len() + plan.roles().count());
+    watch.reserve(total * (BYTES_PER_ROW + 2 * size_of::<f64>()) + numbers.saturating_sub(held))?;
+    let width = plan.positions().into_iter().chain(plan.partition.iter().map(|column| column.position)).max();
+    let width = width.map_or(0, |greatest| greatest + 1);
     let mut columns = vec![Vec::with_capacity(batches.len()); width];
     for batch in batches {
         for (column, array) in columns.iter_mut().zip(batch.columns()) {
             column.push(plain(array)?);
         }
     }
-    match total {
-        0 => Err(rows::no_rows(plan, 0)),
-        _ => Ok(Batches { columns, rows, workers, watch }),
-    }
+    Ok(Batches { columns, rows, workers, watch })
 }
 
 fn features(columns: &[Column]) -> Vec<Feature> {
@@ -223,6 +248,7 @@ impl Groups<'_> {
             rows: extent.train.len() as u64,
             rows_held_out: extent.held_out.len() as u64,
             metrics,
+            text: None,
         }
     }
 }

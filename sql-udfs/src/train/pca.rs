@@ -70,9 +70,10 @@ impl Algorithm for Pca {
             )));
         }
         let points = Points::new(rows, Scaling::All, context)?;
-        let covariance = covariance(&points, context)?;
-        super::points::progress(context, 0.4);
-        let Eigen { values, mut vectors } = Eigen::new(&covariance, context)?;
+        let Eigen { values, mut vectors } = match points.len() < points.width() {
+            true => by_rows(&points, context)?,
+            false => Eigen::new(&covariance(&points, context)?, context)?,
+        };
         // What is below zero is a rounding error of zero.
         let variances: Vec<f64> = values.iter().map(|value| value.max(0.0)).collect();
         let total: f64 = variances.iter().sum();
@@ -118,6 +119,58 @@ fn covariance(points: &Points, context: &Context<'_>) -> Result<Symmetric> {
         }
     }
     Ok(covariance)
+}
+
+/// Variances and directions where there are fewer rows than columns: the products of rows have the same eigenvalues, and
+/// their eigenvectors say how rows add up to directions.
+fn by_rows(points: &Points, context: &Context<'_>) -> Result<Eigen> {
+    let (count, centre) = (points.len(), points.centre());
+    context.watch.reserve(2 * count * points.width() * size_of::<f64>())?;
+    let centred = |row: usize| points.row(row).iter().zip(&centre).map(|(v, c)| v - c).collect::<Vec<f64>>();
+    let rows: Vec<Vec<f64>> = (0..count).map(centred).collect();
+    let products = |row: usize| -> Result<Vec<f64>> {
+        context.check_cancelled()?;
+        Ok(rows[..=row].iter().map(|other| dense::dot(&rows[row], other)).collect())
+    };
+    let mut gram = Symmetric::zeros(count);
+    for (row, products) in context.workers.try_map(count, products)?.iter().enumerate() {
+        let divisor = count.saturating_sub(1).max(1) as f64;
+        products.iter().enumerate().for_each(|(other, sum)| gram.add(row, other, sum / divisor));
+    }
+    let Eigen { values, vectors: shares } = Eigen::new(&gram, context)?;
+    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
+    // Directions in which the rows do not vary are any that are at right angles to the others.
+    let mut spare = 0..points.width();
+    for shares in shares {
+        context.check_cancelled()?;
+        let mut direction = vec![0.0; points.width()];
+        for (row, share) in rows.iter().zip(&shares) {
+            direction.iter_mut().zip(row).for_each(|(sum, value)| *sum += share * value);
+        }
+        while !straighten(&mut direction, &vectors) {
+            let Some(axis) = spare.next() else { break };
+            direction.fill(0.0);
+            direction[axis] = 1.0;
+        }
+        vectors.push(direction);
+    }
+    Ok(Eigen { values, vectors })
+}
+
+/// Makes a direction one at right angles to the others, of length one; whether there was enough of it left.
+fn straighten(direction: &mut [f64], others: &[Vec<f64>]) -> bool {
+    /// What is left of a direction when it is one of the others, but for rounding.
+    const REST_MIN: f64 = 1e-6;
+    let before = dense::dot(direction, direction).sqrt();
+    for _ in 0..2 {
+        for other in others {
+            let share = dense::dot(direction, other);
+            direction.iter_mut().zip(other).for_each(|(value, other)| *value -= share * other);
+        }
+    }
+    let length = dense::dot(direction, direction).sqrt();
+    direction.iter_mut().for_each(|value| *value /= length);
+    length > before * REST_MIN && length > 0.0
 }
 
 /// For each of some columns the sums of its products with the columns up to itself.
@@ -233,6 +286,29 @@ mod tests {
         let (components, _) = reduced(&three, &[]);
         assert_eq!(components[0].len(), 3);
         components.iter().for_each(|row| assert!(row[1].abs() < 1e-12 && row[2].abs() < 1e-12, "{row:?}"));
+    }
+
+    #[test]
+    fn fewer_rows_than_columns_give_the_same_as_any_other_way() {
+        let value = |row: usize, column: usize| ((row * 31 + column * 17 + row * column * 7) % 23) as f64;
+        let wide: Vec<Vec<f64>> = (0..40).map(|column| (0..6).map(|row| value(row, column)).collect()).collect();
+        let rows = rows(wide);
+        let points = crate::train::testing::with_context(|context| {
+            let points = Points::new(&rows, Scaling::All, context).unwrap();
+            let few = by_rows(&points, context).unwrap();
+            let all = Eigen::new(&covariance(&points, context).unwrap(), context).unwrap();
+            for component in 0..5 {
+                close(few.values[component], all.values[component]);
+                close(dense::dot(&few.vectors[component], &all.vectors[component]).abs(), 1.0);
+            }
+            for (i, left) in few.vectors.iter().enumerate() {
+                for (j, right) in few.vectors.iter().enumerate() {
+                    assert!((dense::dot(left, right) - f64::from(i == j)).abs() < 1e-12);
+                }
+            }
+            points
+        });
+        assert_eq!(points.len(), 6);
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub(super) enum Purpose {
     Cuts = 2,
     /// The rows that early stopping measures on.
     Validation = 3,
+    /// The rows at which clusters start.
+    Starts = 4,
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 mod determinism;
 mod errors;
 mod results;
+mod shapes;
+mod trees;
 
 use std::sync::Arc;
 

@@ -1,10 +1,22 @@
-//! The histogram engine for trees: values into at most 255 bins, sums per bin, the best cut between bins, two children.
+//! The tree engine: features in bins, exact sums in whole numbers, the best cut of a node, and two ways to grow.
 //!
-//! What is summed per bin is [`statistics::Statistics`]' affair, so that forests and boosting grow their trees here too.
-//! A feature with no more values than bins is cut exactly, midway between neighbours, as CART does. Missing values have a
-//! bin of their own and go where they fit best. Ties go to the first feature and the lowest threshold.
+//! Sums over rows are sums of whole numbers, which have one result in any order, so that work may be cut up freely among
+//! threads. It knows nothing of parameters, losses or of how trees are evaluated after they are grown.
+//!
+//! - `bins`: features as 8-bit codes; `cells`: what is summed up per bin
+//! - `cut`, `classes`: the best cut of a feature, of two sums or of many classes
+//! - `direct`: one tree depth first or best first, one feature at a time: decision trees and forests
+//! - `boosted`: one tree from histograms of all features, a child's being its parent's less its sibling's: boosting
+//! - `part`: rows into two sides; `draft`: a tree while it grows
 
-pub(super) mod bins;
-pub(super) mod cut;
-pub(super) mod grow;
-pub(super) mod statistics;
+pub(crate) mod bins;
+pub(crate) mod boosted;
+pub(crate) mod cells;
+pub(crate) mod classes;
+pub(crate) mod cut;
+pub(crate) mod direct;
+pub(crate) mod draft;
+pub(crate) mod histogram;
+pub(crate) mod leaves;
+mod part;
+pub(crate) mod sums;

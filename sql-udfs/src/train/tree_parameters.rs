@@ -2,7 +2,7 @@
 
 use super::Value;
 use super::parameter::{Default, Kind, Parameters, Specification};
-use super::trees::bins::BINS_MAX;
+use super::tree::bins::BINS_MAX;
 use crate::limits::{TREE_DEPTH_MAX, TREE_NODES_MAX, TREES_MAX};
 use crate::model::signature::{Task, ValueType};
 use crate::{Error, Result};

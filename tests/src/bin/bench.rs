@@ -1,9 +1,9 @@
 //! The benchmarks' frame: a server of its own, the pinned Python, and a program of `bench/`, which measures and prints.
 //!
-//! `bench/run.sh [ROWS]` builds all of it in release and runs both programs: `bench engine` and `bench flight`. It
-//! measures nothing itself.
+//! `bench/run.sh [ROWS]` builds all of it in release and runs the programs: `bench engine`, `bench flight` and
+//! `bench models`, which starts servers of its own, on one core and on all. It measures nothing itself.
 
-use limn_tests::{Context, Outcome, TestServer, fail, paths, python};
+use limn_tests::{Context, Outcome, TestServer, ensure, fail, paths, python};
 
 /// Rows where the command names none.
 const ROWS: &str = "10000000";
@@ -12,15 +12,25 @@ fn main() -> Outcome {
     let which = std::env::args().nth(1).unwrap_or_default();
     let rows = std::env::args().nth(2).unwrap_or_else(|| ROWS.into());
     let python = python::python_for_benchmarks()?.context("the benchmark needs Python: unset LIMN_SKIP_PYTHON")?;
-    let server = TestServer::start()?;
     let program = match which.as_str() {
-        "engine" | "flight" => paths::repository().join("bench").join(which.clone() + ".py"),
-        _ => return Err(fail(format!("expected `engine` or `flight`, found `{which}`"))),
+        "engine" | "flight" | "models" => paths::repository().join("bench").join(which.clone() + ".py"),
+        _ => return Err(fail(format!("expected `engine`, `flight` or `models`, found `{which}`"))),
     };
+    let build = if cfg!(debug_assertions) { "built in the shared (dev) profile" } else { "release build" };
     let mut command = python.command(&program);
-    command.args(["--url", &server.flight_url(), "--rows", &rows]).arg("--scratch").arg(server.scratch());
+    command.args(["--rows", &rows]);
+    if which == "models" {
+        let scratch = tempfile::tempdir()?;
+        command.args(["--build", build]).arg("--limn").arg(paths::limn()?).arg("--scratch").arg(scratch.path());
+        // Parts of it and repetitions, where somebody is after one figure.
+        command.args(std::env::args().skip(3));
+        // It takes long, so each line is shown when it is there.
+        let status = command.status()?;
+        return ensure(status.success(), || format!("`{}` gave {status}", program.display()));
+    }
+    let server = TestServer::start()?;
+    command.args(["--url", &server.flight_url()]).arg("--scratch").arg(server.scratch());
     if which == "engine" {
-        let build = if cfg!(debug_assertions) { "built in the shared (dev) profile" } else { "release build" };
         command.args(["--build", build]).arg("--limn").arg(paths::limn()?);
     } else {
         command.arg("--data-dir").arg(server.data_dir()).arg("--ceiling").arg(paths::build()?.join("ceiling"));

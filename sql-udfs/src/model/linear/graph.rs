@@ -23,7 +23,14 @@ pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuil
     let (features, sums) = (model.means.len(), model.intercepts.len());
     let inputs = graph.design(&signature.features);
     let means = graph.constant(Tensor::of_doubles(&[1, features], &model.means), "limn.means");
-    let missing = graph.node("IsNaN", &[&inputs], vec![], "limn.missing");
+    let mut missing = graph.node("IsNaN", &[&inputs], vec![], "limn.missing");
+    let used = model.used();
+    if used.contains(&false) {
+        // Zero times infinity is no number: what has no weight counts as its mean, whatever it is.
+        let unused: Vec<bool> = used.iter().map(|used| !used).collect();
+        let unused = graph.constant(Tensor::of_booleans(&[1, features], &unused), "limn.unused");
+        missing = graph.node("Or", &[&missing, &unused], vec![], "limn.not_taken");
+    }
     let known = graph.node("Where", &[&missing, &means, &inputs], vec![], "limn.known");
     let by_feature: Vec<f64> =
         (0..features).flat_map(|feature| model.weights.iter().map(move |weights| weights[feature])).collect();
@@ -44,6 +51,10 @@ pub(super) fn write(model: &Linear, signature: &Signature, graph: &mut GraphBuil
         Link::Logistic => {
             // Softmax of minus and plus half the log-odds: unlike `1 - Sigmoid`, it keeps the digits of small probabilities.
             let log_odds = add(graph, "limn.log_odds");
+            // Infinities have no difference, and so no softmax; the greatest numbers give the same probabilities.
+            let least = graph.constant(Tensor::of_doubles(&[], &[f64::MIN]), "limn.least");
+            let greatest = graph.constant(Tensor::of_doubles(&[], &[f64::MAX]), "limn.greatest");
+            let log_odds = graph.node("Clip", &[&log_odds, &least, &greatest], vec![], "limn.finite");
             let halves = graph.constant(Tensor::of_doubles(&[1, 2], &HALVES), "limn.halves");
             let both = graph.node("Mul", &[&log_odds, &halves], vec![], "limn.scores");
             let probabilities = graph.node("Softmax", &[&both], vec![Attribute::of_int("axis", 1)], PROBABILITIES);

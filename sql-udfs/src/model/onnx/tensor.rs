@@ -64,6 +64,11 @@ impl Tensor {
         self.values(data_type::UINT8, |[byte]: [u8; 1]| byte)
     }
 
+    /// The values of a tensor of 64-bit integers.
+    pub(crate) fn int64s(&self) -> Result<Vec<i64>> {
+        self.values(data_type::INT64, i64::from_le_bytes)
+    }
+
     fn values<const BYTES: usize, T>(&self, data_type: i32, read: impl Fn([u8; BYTES]) -> T) -> Result<Vec<T>> {
         if self.data_type != data_type {
             return Err(self.malformed(format!("data type {data_type}"), format!("data type {}", self.data_type)));

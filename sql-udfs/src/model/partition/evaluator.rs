@@ -5,22 +5,23 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, ListArray};
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, ListArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 
 use super::groups::GroupsFile;
-use super::keys::{self, Coder, GroupKey, UNKNOWN};
+use super::keys::{self, Coder, UNKNOWN};
 use super::manifest::{Fallback, Manifest};
 use super::members::{Block, Member, Members};
 use crate::limits::SCORE_ROWS_PER_BLOCK;
 use crate::model::artifact;
+use crate::model::columns::strict_cast;
 use crate::model::design::{Design, DesignColumns};
 use crate::model::evaluator::Evaluator;
 use crate::model::kernel::argmax;
 use crate::model::native::labels;
 use crate::model::onnx::view::malformed;
-use crate::model::signature::{Missing, Signature, Task};
+use crate::model::signature::{Feature, Missing, Signature, Task};
 use crate::train::sha256_hex;
 use crate::{Error, Result};
 
@@ -99,13 +100,27 @@ impl PartitionedModel {
         self.manifest.partition_by.len()
     }
 
-    /// The keys of all groups, in ascending order.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = GroupKey> {
-        (0..self.reasons.len()).map(|group| self.coder.key(group as u32))
+    /// The ONNX artifact of the model that answers for a group, which is given by its columns' names with their values as
+    /// text, `None` for NULL.
+    pub fn onnx_of(&self, group: &[(String, Option<String>)], parts: &Parts) -> Result<Vec<u8>> {
+        let columns = &self.manifest.partition_by;
+        let known = || columns.iter().map(|column| column.name.as_str());
+        if let Some((name, _)) = group.iter().find(|(name, _)| known().all(|known| known != name)) {
+            return Err(Error::unknown("group column", name, known()));
+        }
+        let value = |column: &Feature| {
+            let Some((_, value)) = group.iter().find(|(name, _)| *name == column.name) else {
+                return Err(Error::input(format!("expected a value for the group column `{}`", column.name)));
+            };
+            let text: ArrayRef = Arc::new(StringArray::from(vec![value.as_deref()]));
+            strict_cast(&text, &column.value_type.arrow())
+                .map_err(|error| Error::input(format!("group column `{}`: {}", column.name, error.message())))
+        };
+        self.onnx(&columns.iter().map(value).collect::<Result<Vec<_>>>()?, parts)
     }
 
-    /// The ONNX artifact of one group's model, which is of the row of the given group columns: its own, or else the
-    /// model over all groups.
+    /// The ONNX artifact of the model that answers for a group, which is that of one row of the group columns: its own, or
+    /// else the model over all groups.
     pub fn onnx(&self, group: &[ArrayRef], parts: &Parts) -> Result<Vec<u8>> {
         let found = self.coder.look_up(&self.manifest.partition_by, group)?;
         let number = found.first().copied().unwrap_or(UNKNOWN);
@@ -133,10 +148,9 @@ impl PartitionedModel {
             )));
         }
         let groups = self.coder.look_up(&self.manifest.partition_by, &features[..width])?;
-        let columns = self.design.read(&features[width..])?;
-        if self.signature.missing == Missing::Error {
-            columns.refuse_missing(&self.manifest.signature.features)?;
-        }
+        let all = &self.manifest.signature.features;
+        let columns = self.design.read(&features[width..], &vec![true; all.len()])?;
+        columns.refuse_missing(all, &vec![self.signature.missing == Missing::Error; all.len()])?;
         let mut pass = Pass {
             model: self,
             features,

@@ -21,7 +21,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use prost::bytes::Bytes;
 
-use super::keys::{GroupKey, KeyValue};
+use super::keys::{GroupKey, KeyValue, json};
 use super::slots::{Flat, FlatView, Slot};
 use crate::limits::{GROUP_BLOCK_BYTES, GROUPS_MAX, GROUPS_PER_BLOCK_MAX};
 use crate::model::onnx::PRODUCER;
@@ -273,10 +273,55 @@ impl GroupsFile {
         Ok(groups)
     }
 
-    /// Keys, status, reason, rows, held-out rows and metrics of every group, in these columns.
-    pub fn details(&self) -> Result<Vec<RecordBatch>> {
+    /// A block's groups, without their models.
+    pub fn rows(&self, block: usize) -> Result<Vec<GroupRow>> {
+        let width = self.columns.len();
+        let mut rows = Vec::new();
+        for batch in self.read(vec![block], |name| name.starts_with("key.") || DETAILS.contains(&name))? {
+            let details = &batch.columns()[width..];
+            let reasons = details[1].as_string::<i32>();
+            let count = |column: usize, row| details[column].as_primitive::<Int64Type>().value(row) as u64;
+            for row in 0..batch.num_rows() {
+                let key = self.columns.iter().zip(batch.columns()).map(|(column, array)| key_value(column, array, row));
+                rows.push(GroupRow {
+                    key: key.collect(),
+                    reason: (!reasons.is_null(row)).then(|| reasons.value(row).to_owned()),
+                    rows: count(2, row),
+                    rows_held_out: count(3, row),
+                    metrics: details[4].as_string::<i32>().value(row).to_owned(),
+                    model: None,
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Keys as JSON, status, reason, rows, held-out rows and metrics of every group.
+    pub fn details(&self) -> Result<RecordBatch> {
         let blocks = (0..self.blocks().len()).collect();
-        self.read(blocks, |name| name.starts_with("key.") || DETAILS.contains(&name))
+        let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
+        let number = |name| Field::new(name, DataType::Int64, false);
+        let schema = Arc::new(Schema::new(vec![
+            text("partition", false),
+            text(DETAILS[0], false),
+            text(DETAILS[1], true),
+            number(DETAILS[2]),
+            number(DETAILS[3]),
+            text(DETAILS[4], false),
+        ]));
+        let width = self.columns.len();
+        let batches = self.read(blocks, |name| name.starts_with("key.") || DETAILS.contains(&name))?;
+        let shown = batches.iter().map(|batch| {
+            let keys = (0..batch.num_rows()).map(|row| {
+                let values = self.columns.iter().zip(batch.columns());
+                json(&self.columns, &values.map(|(column, array)| key_value(column, array, row)).collect::<GroupKey>())
+            });
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(keys))];
+            columns.extend(batch.columns()[width..].iter().cloned());
+            Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
+        });
+        let shown = shown.collect::<Result<Vec<_>>>()?;
+        Ok(arrow::compute::concat_batches(&schema, &shown)?)
     }
 
     /// The models of a block.

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, Schema};
+use arrow::record_batch::RecordBatch;
 
+use crate::limits::GROUPS_MAX;
 use crate::model::columns::strict_cast;
 use crate::model::signature::{Feature, ValueType};
 use crate::{Error, Result};
@@ -77,6 +79,66 @@ pub(crate) fn json(columns: &[Feature], key: &[KeyValue]) -> String {
     format!("{{{}}}", columns.iter().zip(key).map(one).collect::<Vec<_>>().join(", "))
 }
 
+/// Some groups, which rows may be of.
+#[derive(Debug)]
+pub struct KeySet {
+    columns: Vec<Feature>,
+    coder: Coder,
+}
+
+impl KeySet {
+    /// No groups, of these columns of a query.
+    pub fn new(schema: &Schema, names: &[String]) -> Result<Self> {
+        let column = |name: &String| {
+            let field = schema.field_with_name(name)?;
+            match ValueType::of(field.data_type()).filter(|value_type| is_key_type(*value_type)) {
+                Some(value_type) => Ok(Feature::new(name, value_type)),
+                None => Err(Error::internal(format!("expected a group column, found {}", field.data_type()))),
+            }
+        };
+        let columns = names.iter().map(column).collect::<Result<Vec<_>>>()?;
+        Ok(KeySet { coder: Coder::new(columns.len()), columns })
+    }
+
+    fn arrays(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let found = self.columns.iter().map(|column| batch.column_by_name(&column.name).cloned());
+        let found = found.collect::<Option<Vec<_>>>();
+        found.ok_or_else(|| Error::internal("expected the group columns in a batch, found others"))
+    }
+
+    /// Adds the groups of all rows.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let arrays = self.arrays(batch)?;
+        self.coder.grow(&self.columns, &arrays)?;
+        match self.coder.len() > GROUPS_MAX {
+            true => Err(Error::exhausted(format!("expected at most {GROUPS_MAX} groups, found more"))),
+            false => Ok(()),
+        }
+    }
+
+    /// The number of groups.
+    pub fn len(&self) -> usize {
+        self.coder.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a group is one of these.
+    pub(crate) fn contains(&self, key: &[KeyValue]) -> bool {
+        self.coder.find(key) != UNKNOWN
+    }
+
+    /// The rows that are of one of the groups.
+    pub fn filter(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let groups = self.coder.look_up(&self.columns, &self.arrays(batch)?)?;
+        let mask: BooleanArray = groups.iter().map(|group| Some(*group != UNKNOWN)).collect();
+        Ok(arrow::compute::filter_record_batch(batch, &mask)?)
+    }
+}
+
 /// The values of one column by number.
 #[derive(Debug, Default)]
 struct Dictionary {
@@ -104,8 +166,12 @@ impl Dictionary {
                 match &value {
                     KeyValue::Null => self.null = Some(code),
                     KeyValue::Boolean(flag) => self.flags[usize::from(*flag)] = Some(code),
-                    KeyValue::Number(number) => drop(self.numbers.insert(*number, code)),
-                    KeyValue::Text(text) => drop(self.texts.insert(text.clone(), code)),
+                    KeyValue::Number(number) => {
+                        self.numbers.insert(*number, code);
+                    }
+                    KeyValue::Text(text) => {
+                        self.texts.insert(text.clone(), code);
+                    }
                 }
                 self.values.push(value);
                 code
@@ -142,7 +208,9 @@ impl Coder {
     /// Knows these keys, whose numbers are their places.
     pub fn of<'a>(columns: usize, keys: impl Iterator<Item = &'a GroupKey>) -> Self {
         let mut coder = Coder::new(columns);
-        keys.for_each(|key| drop(coder.insert(key)));
+        for key in keys {
+            coder.insert(key);
+        }
         coder
     }
 
@@ -168,6 +236,16 @@ impl Coder {
             });
         }
         code
+    }
+
+    /// The number of a key, or [`UNKNOWN`].
+    pub fn find(&self, key: &[KeyValue]) -> u32 {
+        let mut codes = self.columns.iter().zip(key).map(|(column, value)| column.find(value.lent()));
+        let first = codes.next().unwrap_or(UNKNOWN);
+        self.folds.iter().zip(codes).fold(first, |code, (fold, next)| match code == UNKNOWN || next == UNKNOWN {
+            true => UNKNOWN,
+            false => fold.get(&pair(code, next)).copied().unwrap_or(UNKNOWN),
+        })
     }
 
     /// The key of a number.
@@ -233,6 +311,17 @@ enum Lent<'a> {
     Text(&'a str),
     /// A number that is not whole, which no group has.
     Odd,
+}
+
+impl KeyValue {
+    fn lent(&self) -> Lent<'_> {
+        match self {
+            KeyValue::Null => Lent::Null,
+            KeyValue::Boolean(flag) => Lent::Boolean(*flag),
+            KeyValue::Number(number) => Lent::Number(*number),
+            KeyValue::Text(text) => Lent::Text(text),
+        }
+    }
 }
 
 impl Lent<'_> {

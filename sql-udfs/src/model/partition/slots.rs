@@ -278,7 +278,7 @@ mod tests {
     use crate::model::artifact;
     use crate::model::linear::{Linear, Link};
     use crate::model::signature::{Feature, Missing, Signature, Task, ValueType};
-    use crate::model::tree::{Child, Split, Tree};
+    use crate::model::trees::{Child, Finish, Split, Test, Tree, Trees};
 
     fn models() -> Vec<Model> {
         let signature = Signature {
@@ -297,13 +297,16 @@ mod tests {
         let tree = |splits: usize| {
             let split = |i: usize| Split {
                 feature: 0,
-                threshold: i as f64,
+                test: Test::AtMost(i as f64),
                 missing_follows_yes: true,
                 yes: Child::Leaf(i),
                 no: if i + 1 == splits { Child::Leaf(splits) } else { Child::Node(i + 1) },
                 rows: 9,
+                gain: 0.5,
             };
-            Tree::new((0..splits).map(split).collect(), vec![0.25; splits + 1], 1, 1).unwrap()
+            let (splits, leaves) = ((0..splits).map(split).collect(), vec![0.25; splits + 1]);
+            let tree = Tree { splits, leaf_rows: vec![3; leaves.len()], leaves };
+            Trees::new(vec![tree], 1, vec![0.0], Finish::Sum, 1).unwrap()
         };
         let bytes = |kernel: &dyn crate::model::kernel::Kernel| {
             artifact::write(kernel, &signature, "x", &[("p".to_owned(), crate::train::Value::Null)]).unwrap()

@@ -28,6 +28,9 @@ pub(super) trait Rank: Copy + PartialOrd + Default + Debug + Send + Sync + Into<
     /// The last byte of the rank that [`Rank::of`] was given.
     fn index(self) -> usize;
 
+    /// One of two, chosen by arithmetic: of a choice between two loads compilers make a branch.
+    fn choose(first: bool, of: [Self; 2]) -> Self;
+
     /// A number below 256 as it is, not to be compared.
     fn of_leaf(leaf: u8) -> Self;
 
@@ -46,6 +49,12 @@ impl Rank for i8 {
     #[inline(always)]
     fn index(self) -> usize {
         usize::from(self.cast_unsigned() ^ 0x80)
+    }
+
+    #[inline(always)]
+    fn choose(first: bool, [a, b]: [Self; 2]) -> Self {
+        let mask = -Self::from(first);
+        (a & mask) | (b & !mask)
     }
 
     #[inline(always)]
@@ -70,6 +79,12 @@ impl Rank for i16 {
     #[inline(always)]
     fn index(self) -> usize {
         usize::from(self as u8)
+    }
+
+    #[inline(always)]
+    fn choose(first: bool, [a, b]: [Self; 2]) -> Self {
+        let mask = -Self::from(first);
+        (a & mask) | (b & !mask)
     }
 
     #[inline(always)]

@@ -4,11 +4,15 @@
 //! for which filling blocks is not worth it, take plain steps. All ways add the same leaves in the same order, so they
 //! give the same bits.
 
+use std::sync::OnceLock;
+
+use super::prune::prune;
 use super::ranks::{Rank, Ranks};
 use super::selects::{GROUP, LEAVES_MAX, Room, Selects};
 use super::walks::Walks;
 use super::{Finish, KIND, Trees};
-use crate::model::kernel::Kernel;
+use crate::model::contents::Node;
+use crate::model::kernel::{ColumnRange, Kernel};
 use crate::model::lanes::{self, Job};
 use crate::model::onnx::builder::GraphBuilder;
 use crate::model::signature::Signature;
@@ -18,8 +22,10 @@ const ROWS: usize = 512;
 /// The same where there are few.
 const FEW_ROWS: usize = 64;
 /// Rows up to which plain steps are faster than filling a block.
-const PLAIN_ROWS: usize = 6;
-/// Leaves of a small tree, whose numbers are a table of this length.
+const PLAIN_ROWS: usize = 3;
+/// Leaves of a tiny tree, whose numbers are a table of this length.
+const TINY: usize = 16;
+/// Leaves of a small tree.
 const SMALL: usize = 64;
 /// Bytes that tables of leaves may take; more trees are walked.
 const TABLES_MAX: usize = 64 << 20;
@@ -28,11 +34,16 @@ const TABLES_MAX: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Scorer {
     trees: Trees,
-    program: Program,
+    /// Design columns.
+    columns: usize,
+    /// Made when rows are first scored: of a thousand models of groups a query may need one.
+    program: OnceLock<Program>,
 }
 
 #[derive(Debug)]
 enum Program {
+    /// Trees of at most 16 leaves and features of at most 255 thresholds.
+    Tiny(Ranks, Selects<i8>, Leaves<TINY>),
     /// Trees of at most 64 leaves and features of at most 255 thresholds.
     Small(Ranks, Selects<i8>, Leaves<SMALL>),
     /// Trees of at most 256 leaves and features of at most 255 thresholds.
@@ -70,6 +81,11 @@ impl Program {
     fn new(trees: &Trees) -> Self {
         let Some(ranks) = Ranks::new(trees) else { return Program::Plain };
         let most = trees.trees.iter().map(|tree| tree.leaf_rows.len()).max().unwrap_or_default();
+        if most <= TINY
+            && let (Some(selects), Some(leaves)) = (Selects::new(trees, &ranks), Leaves::new(trees))
+        {
+            return Program::Tiny(ranks, selects, leaves);
+        }
         if most <= SMALL
             && let (Some(selects), Some(leaves)) = (Selects::new(trees, &ranks), Leaves::new(trees))
         {
@@ -89,9 +105,13 @@ impl Program {
 }
 
 impl Scorer {
-    /// Chooses how the trees are scored.
-    pub fn new(trees: Trees) -> Self {
-        Scorer { program: Program::new(&trees), trees }
+    /// Trees that were checked for so many design columns.
+    pub fn new(trees: Trees, columns: usize) -> Self {
+        Scorer { program: OnceLock::new(), trees, columns }
+    }
+
+    fn program(&self) -> &Program {
+        self.program.get_or_init(|| Program::new(&self.trees))
     }
 
     fn plainly(&self, columns: &[&[f64]], start: usize, out: &mut [f64]) {
@@ -113,10 +133,7 @@ impl Scorer {
         let mut start = 0;
         while start < rows {
             let left = rows - start;
-            let count = match left {
-                FEW_ROWS.. if left > ROWS / 2 => left.min(ROWS),
-                _ => left.min(FEW_ROWS),
-            };
+            let count = left.min(if left > ROWS / 2 { ROWS } else { FEW_ROWS });
             let out = &mut out[start * width..(start + count) * width];
             match count <= PLAIN_ROWS {
                 true => self.plainly(columns, start, out),
@@ -248,7 +265,11 @@ impl Kernel for Scorer {
     }
 
     fn score_block(&self, columns: &[&[f64]], out: &mut [f64]) {
-        match &self.program {
+        if out.len() <= PLAIN_ROWS * self.width() {
+            return self.plainly(columns, 0, out);
+        }
+        match self.program() {
+            Program::Tiny(ranks, selects, leaves) => self.select((ranks, selects, leaves), columns, out),
             Program::Small(ranks, selects, leaves) => self.select((ranks, selects, leaves), columns, out),
             Program::Medium(ranks, selects, leaves) => self.select((ranks, selects, leaves), columns, out),
             Program::Fine(ranks, selects, leaves) => self.select((ranks, selects, leaves), columns, out),
@@ -259,7 +280,35 @@ impl Kernel for Scorer {
         }
     }
 
+    fn trees(&self) -> Option<Vec<Vec<Node>>> {
+        self.trees.trees()
+    }
+
     fn write(&self, signature: &Signature, graph: &mut GraphBuilder) {
         self.trees.write(signature, graph);
+    }
+
+    fn describe(&self) -> String {
+        let way = match self.program() {
+            Program::Tiny(..) | Program::Small(..) | Program::Medium(..) => "selections of bytes",
+            Program::Fine(..) => "selections of 16 bits",
+            Program::Walked(..) => "walks in lanes",
+            Program::Plain => "plain steps",
+        };
+        let splits: usize = self.trees.trees.iter().map(|tree| tree.splits.len()).sum();
+        format!("native trees ({way}, {} trees, {splits} splits)", self.trees.trees.len())
+    }
+
+    fn used_columns(&self) -> Vec<bool> {
+        let mut used = vec![false; self.columns];
+        for split in self.trees.trees.iter().flat_map(|tree| &tree.splits) {
+            used[split.feature] = true;
+        }
+        used
+    }
+
+    fn specialise(&self, ranges: &[ColumnRange]) -> Option<Box<dyn Kernel>> {
+        let trees = prune(&self.trees, ranges)?;
+        Some(Box::new(Scorer::new(trees, self.columns)))
     }
 }

@@ -229,7 +229,7 @@ impl<R: Rank> Step<R> {
             Step::Leaves { cut, yes, no, slot } => {
                 let values = &columns[usize::from(cut.column)];
                 for (out, value) in slots[usize::from(*slot)].iter_mut().zip(values) {
-                    *out = if *value > cut.threshold { *no } else { *yes };
+                    *out = R::choose(*value > cut.threshold, [*no, *yes]);
                 }
             }
             Step::Four { cuts: [root, yes, no], leaves, slot } => {
@@ -238,35 +238,35 @@ impl<R: Rank> Step<R> {
                 let of_yes = &columns[usize::from(yes.column)];
                 let of_no = &columns[usize::from(no.column)];
                 for i in 0..N {
-                    let yes = if of_yes[i] > yes.threshold { leaves[1] } else { leaves[0] };
-                    let no = if of_no[i] > no.threshold { leaves[3] } else { leaves[2] };
-                    out[i] = if of_root[i] > root.threshold { no } else { yes };
+                    let yes = R::choose(of_yes[i] > yes.threshold, [leaves[1], leaves[0]]);
+                    let no = R::choose(of_no[i] > no.threshold, [leaves[3], leaves[2]]);
+                    out[i] = R::choose(of_root[i] > root.threshold, [no, yes]);
                 }
             }
             Step::Yes { cut, no, slot } => {
                 let values = &columns[usize::from(cut.column)];
                 for (out, value) in slots[usize::from(*slot)].iter_mut().zip(values) {
-                    *out = if *value > cut.threshold { *no } else { *out };
+                    *out = R::choose(*value > cut.threshold, [*no, *out]);
                 }
             }
             Step::No { cut, yes, slot } => {
                 let values = &columns[usize::from(cut.column)];
                 for (out, value) in slots[usize::from(*slot)].iter_mut().zip(values) {
-                    *out = if *value > cut.threshold { *out } else { *yes };
+                    *out = R::choose(*value > cut.threshold, [*out, *yes]);
                 }
             }
             Step::YesNo { cut, slot } => {
                 let values = &columns[usize::from(cut.column)];
                 let [yes, no] = pair(slots, *slot);
                 for i in 0..N {
-                    yes[i] = if values[i] > cut.threshold { no[i] } else { yes[i] };
+                    yes[i] = R::choose(values[i] > cut.threshold, [no[i], yes[i]]);
                 }
             }
             Step::NoYes { cut, slot } => {
                 let values = &columns[usize::from(cut.column)];
                 let [no, yes] = pair(slots, *slot);
                 for i in 0..N {
-                    no[i] = if values[i] > cut.threshold { no[i] } else { yes[i] };
+                    no[i] = R::choose(values[i] > cut.threshold, [no[i], yes[i]]);
                 }
             }
         }
@@ -329,7 +329,7 @@ impl Set {
         for [start, end] in &self.ranges {
             let (start, end) = (R::of(usize::from(*start)), R::of(usize::from(*end)));
             for (made, code) in made.iter_mut().zip(codes) {
-                *made = if (*code >= start) & (*code <= end) { member } else { *made };
+                *made = R::choose((*code >= start) & (*code <= end), [member, *made]);
             }
         }
     }

@@ -1,9 +1,16 @@
 //! Trees as artifacts, and every way to walk them beside the plain one.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, NullArray};
+use arrow::compute::filter;
+use arrow::datatypes::Float64Type;
+
 use super::super::artifact;
 use super::super::design::Design;
-use super::super::evaluator;
+use super::super::evaluator::{self, FeatureRange, Known};
 use super::super::onnx::{Model, Node};
+use super::super::signature::{Feature, Task};
 use super::super::specimens::{self, Dice};
 use super::*;
 
@@ -36,7 +43,7 @@ fn what_is_written_is_read_back_and_scores_the_same() {
         let rows = 1500;
         let arrays = specimens::rows(&mut Dice(3), &signature.features, rows);
         let design = Design::new(&signature.features);
-        let read_columns = design.read(&arrays).unwrap();
+        let read_columns = design.read(&arrays, &[true; 5]).unwrap();
         let columns = read_columns.block(0, rows, &mut []);
         let expected = plainly(&model, &columns, rows);
         let mut out = vec![0.0; rows * read.width()];
@@ -135,4 +142,69 @@ fn a_tree_deeper_than_the_limit_is_refused() {
     };
     assert!(chain(TREE_DEPTH_MAX).is_ok());
     assert!(chain(TREE_DEPTH_MAX + 1).is_err());
+}
+
+/// Ranges at random, and the rows of `arrays` that are within them.
+fn ranges_and_rows(dice: &mut Dice, features: &[Feature], arrays: &[ArrayRef]) -> (Vec<FeatureRange>, Vec<ArrayRef>) {
+    let mut kept = vec![true; arrays[0].len()];
+    let mut ranges = Vec::new();
+    for (feature, array) in features.iter().zip(arrays) {
+        let missing = dice.below(2) == 0;
+        let known = match (dice.below(3), &feature.categories) {
+            (0, _) => Known::Nothing,
+            (_, Some(categories)) => {
+                let mut texts = vec!["another".to_owned()];
+                for _ in 0..1 + dice.below(4) {
+                    texts.push(categories.values[dice.below(categories.values.len())].clone());
+                }
+                Known::Texts(texts.split_off(dice.below(2)))
+            }
+            (1, None) => Known::Between(dice.pick(&[-2.5, -0.0, 0.1, 1.0]), f64::INFINITY),
+            (_, None) => Known::Between(dice.pick(&[-1e300, -1.0, 0.0]), dice.pick(&[0.0, 1.0])),
+        };
+        for (row, kept) in kept.iter_mut().enumerate() {
+            *kept &= match (&known, array.is_null(row)) {
+                (_, true) => missing,
+                (Known::Nothing, _) if feature.categories.is_some() => true,
+                (Known::Texts(texts), _) => texts.iter().any(|text| text == array.as_string::<i32>().value(row)),
+                (known, _) => match array.as_primitive::<Float64Type>().value(row) {
+                    value if value.is_nan() => missing,
+                    value => !matches!(known, Known::Between(low, high) if value < *low || value > *high),
+                },
+            };
+        }
+        ranges.push(FeatureRange { known, missing });
+    }
+    let kept = BooleanArray::from(kept);
+    (ranges, arrays.iter().map(|array| filter(array, &kept).unwrap()).collect())
+}
+
+#[test]
+fn what_ranges_leave_of_a_model_gives_the_same_to_rows_within_them() {
+    let dice = &mut Dice(23);
+    let (mut smaller, mut unused, mut compared) = (0, 0, 0);
+    for (name, signature, model) in specimens::all_trees(9) {
+        let evaluator = evaluator::load(&artifact::write(&model, &signature, "a", &[]).unwrap()).unwrap();
+        for _ in 0..4 {
+            let arrays = specimens::rows(dice, &signature.features, 1000);
+            let (ranges, rows) = ranges_and_rows(dice, &signature.features, &arrays);
+            let Some(special) = evaluator.specialise(&ranges) else { continue };
+            smaller += 1;
+            let count = rows[0].len();
+            compared += count;
+            let nothing: ArrayRef = Arc::new(NullArray::new(count));
+            let used = special.used_features();
+            unused += used.iter().filter(|used| !**used).count();
+            let given: Vec<ArrayRef> =
+                rows.iter().zip(used).map(|(rows, used)| Arc::clone(if used { rows } else { &nothing })).collect();
+            let predicted = special.predict(&given, count).unwrap();
+            assert_eq!(&predicted, &evaluator.predict(&rows, count).unwrap(), "{name} {ranges:?}");
+            if signature.task != Task::Regression {
+                let found = special.predict_proba(&given, count).unwrap();
+                assert_eq!(&found, &evaluator.predict_proba(&rows, count).unwrap(), "{name} {ranges:?}");
+            }
+        }
+    }
+    // Most ranges leave out something, and there are rows that show that it was the right thing.
+    assert!(smaller > 100 && unused > 10 && compared > 1000, "{smaller} {unused} {compared}");
 }

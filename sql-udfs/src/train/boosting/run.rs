@@ -10,12 +10,12 @@ use crate::train::algorithm::{Context, Fitted};
 use crate::train::random::{Purpose, Random, uniform};
 use crate::train::rows::{READ_SHARE, Rows};
 use crate::train::target::Target;
-use crate::train::trees::bins::{self, Column};
-use crate::train::trees::boosted::{self, Data, Grown, Leaf, Rules, Spare};
-use crate::train::trees::cells::{Cell, Narrow, Units, Wide, pack};
-use crate::train::trees::cut::{Criterion, Search};
-use crate::train::trees::draft::{Draft, check_size};
-use crate::train::trees::histogram::Words;
+use crate::train::tree::bins::{self, Column};
+use crate::train::tree::boosted::{self, Data, Grown, Leaf, Rules, Spare};
+use crate::train::tree::cells::{Narrow, Units, Wide, pack};
+use crate::train::tree::cut::{Criterion, Search};
+use crate::train::tree::draft::{Draft, check_size};
+use crate::train::tree::histogram::Words;
 use crate::train::{FITTED_SHARE, Metric};
 use crate::{Error, Result};
 

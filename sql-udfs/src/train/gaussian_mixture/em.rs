@@ -119,7 +119,7 @@ impl<'a> Em<'a> {
             let mut sums = self.no_sums();
             let (mut shares, mut scratch) = (vec![0.0; self.components], Vec::new());
             for row in self.groups[group].clone() {
-                if row % ROWS_PER_BLOCK == 0 {
+                if row.is_multiple_of(ROWS_PER_BLOCK) {
                     self.context.check_cancelled()?;
                 }
                 let point = self.points.row(row);

@@ -15,8 +15,11 @@ const LANES: usize = 8;
 pub(in crate::train) struct Problem<'a> {
     pub points: &'a Points,
     pub weights: Option<&'a [f64]>,
+    /// The number of clusters.
+    pub clusters: usize,
     /// The middle of the rows, from which sums are taken.
     pub origin: Vec<f64>,
+    groups: Vec<std::ops::Range<usize>>,
     pub context: &'a Context<'a>,
 }
 
@@ -38,8 +41,19 @@ pub(in crate::train) struct Run {
 }
 
 impl<'a> Problem<'a> {
-    pub fn new(points: &'a Points, weights: Option<&'a [f64]>, context: &'a Context<'a>) -> Result<Self> {
-        Ok(Problem { points, weights, origin: points.centre(), context })
+    pub fn new(
+        points: &'a Points,
+        weights: Option<&'a [f64]>,
+        clusters: usize,
+        context: &'a Context<'a>,
+    ) -> Result<Self> {
+        let numbers = clusters * points.width();
+        let groups = points.groups(PARTIAL_SUMS / numbers);
+        // For each row its cluster, two distances on the way to a start, and a place among the farthest; then centres and
+        // sums. All starts use the same.
+        let of_row = size_of::<u32>() + 2 * size_of::<f64>() + size_of::<Far>();
+        context.watch.reserve(points.len() * of_row + (groups.len() + 4) * numbers * size_of::<f64>())?;
+        Ok(Problem { points, weights, clusters, origin: points.centre(), groups, context })
     }
 
     pub fn weight(&self, row: usize) -> f64 {
@@ -98,6 +112,9 @@ impl Centres {
     }
 }
 
+/// A row's squared distance from the centre of its cluster, the row and the cluster.
+type Far = (f64, usize, u32);
+
 /// What a pass over some rows gives.
 struct Pass {
     labels: Vec<u32>,
@@ -111,14 +128,12 @@ struct Pass {
 /// Runs from the given centres.
 pub(in crate::train) fn run(problem: &Problem<'_>, start: Vec<f64>, limits: &Limits) -> Result<Run> {
     let points = problem.points;
-    let groups = points.groups(PARTIAL_SUMS / start.len().max(1));
-    problem.context.watch.reserve(points.len() * size_of::<u32>() + groups.len() * start.len() * size_of::<f64>())?;
-    let mut labels: Vec<Vec<u32>> = groups.iter().map(|rows| vec![u32::MAX; rows.len()]).collect();
+    let mut labels: Vec<Vec<u32>> = problem.groups.iter().map(|rows| vec![u32::MAX; rows.len()]).collect();
     let mut centres = start;
     let (mut iterations, mut converged) = (0, false);
     while iterations < limits.iterations && !converged {
         iterations += 1;
-        let passes = pass(problem, &centres, &groups, std::mem::take(&mut labels))?;
+        let passes = pass(problem, &centres, std::mem::take(&mut labels))?;
         let changed = passes.iter().any(|pass| pass.changed);
         let mut sums = vec![0.0; centres.len()];
         let mut weights = vec![0.0; centres.len() / points.width()];
@@ -127,27 +142,22 @@ pub(in crate::train) fn run(problem: &Problem<'_>, start: Vec<f64>, limits: &Lim
             weights.iter_mut().zip(&pass.weights).for_each(|(all, weight)| *all += weight);
         }
         labels = passes.into_iter().map(|pass| pass.labels).collect();
-        relocate(problem, &centres, &labels, &mut sums, &mut weights)?;
+        relocate(problem, &centres, &labels, &mut sums, &mut weights);
         let moved = means(problem, &centres, sums, &weights);
         let shift = squared(&moved, &centres);
         centres = moved;
         converged = !changed || shift <= limits.shift;
     }
-    let passes = pass(problem, &centres, &groups, labels)?;
+    let passes = pass(problem, &centres, labels)?;
     Ok(Run { centres, inertia: passes.iter().map(|pass| pass.inertia).sum(), iterations, converged })
 }
 
 /// Takes every row to its nearest centre.
-fn pass(
-    problem: &Problem<'_>,
-    centres: &[f64],
-    groups: &[std::ops::Range<usize>],
-    labels: Vec<Vec<u32>>,
-) -> Result<Vec<Pass>> {
+fn pass(problem: &Problem<'_>, centres: &[f64], labels: Vec<Vec<u32>>) -> Result<Vec<Pass>> {
     problem.context.check_cancelled()?;
     let width = problem.points.width();
     let search = Centres::new(centres, width);
-    let work: Vec<_> = groups.iter().cloned().zip(labels).collect();
+    let work: Vec<_> = problem.groups.iter().cloned().zip(labels).collect();
     let passes = problem.context.workers.map_each(work, |(rows, mut labels)| {
         let mut weights = vec![0.0; centres.len() / width];
         let (mut sums, mut inertia, mut changed) = (vec![0.0; centres.len()], 0.0, false);
@@ -170,31 +180,24 @@ fn pass(
 }
 
 /// Gives each cluster without rows the row that is farthest from the centre of its own.
-fn relocate(
-    problem: &Problem<'_>,
-    centres: &[f64],
-    labels: &[Vec<u32>],
-    sums: &mut [f64],
-    weights: &mut [f64],
-) -> Result<()> {
+fn relocate(problem: &Problem<'_>, centres: &[f64], labels: &[Vec<u32>], sums: &mut [f64], weights: &mut [f64]) {
     let empty: Vec<usize> = (0..weights.len()).filter(|cluster| weights[*cluster] == 0.0).collect();
     if empty.is_empty() {
-        return Ok(());
+        return;
     }
     let (points, width) = (problem.points, problem.points.width());
-    problem.context.watch.reserve(points.len() * size_of::<(f64, usize, u32)>())?;
     let own = |(row, label): (usize, u32)| {
         let centre = &centres[label as usize * width..(label as usize + 1) * width];
         (squared(points.row(row), centre), row, label)
     };
-    let mut far: Vec<(f64, usize, u32)> = labels.iter().flatten().copied().enumerate().map(own).collect();
+    let mut far: Vec<Far> = labels.iter().flatten().copied().enumerate().map(own).collect();
     let count = empty.len().min(far.len());
     far.select_nth_unstable_by(count - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     far.truncate(count);
     far.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     if far[0].0 == 0.0 {
         // Every row is its own centre already: there are fewer different rows than clusters.
-        return Ok(());
+        return;
     }
     for (cluster, (_, row, label)) in empty.into_iter().zip(far) {
         let weight = problem.weight(row);
@@ -206,7 +209,6 @@ fn relocate(
         weights[label as usize] -= weight;
         weights[cluster] = weight;
     }
-    Ok(())
 }
 
 /// The means of the clusters; a cluster without weight keeps its centre.

@@ -2,46 +2,25 @@
 
 use super::lloyd::{Problem, squared};
 use crate::model::filled::{FAR, Filled};
-use crate::train::random;
+use crate::train::random::{Purpose, Random};
 use crate::{Error, Result};
-
-/// Sets the numbers drawn here apart from those of a split.
-const SALT: u64 = 0x6b6d_6561_6e73;
-
-/// Random numbers of one start.
-struct Draws {
-    seed: u64,
-    next: u64,
-}
-
-impl Draws {
-    fn new(problem: &Problem<'_>, number: u64) -> Self {
-        Draws { seed: problem.context.seed ^ SALT, next: number << 32 }
-    }
-
-    fn next(&mut self) -> f64 {
-        self.next += 1;
-        random::uniform(self.seed, self.next)
-    }
-}
 
 /// Greedy k-means++ as scikit-learn has it (<https://doi.org/10.5555/1283383.1283494>): each next centre is the best of a
 /// few rows that are drawn by their squared distance from the centres so far.
-pub(super) fn plus_plus(problem: &Problem<'_>, clusters: usize, number: u64) -> Result<Vec<f64>> {
+pub(super) fn plus_plus(problem: &Problem<'_>, number: u64) -> Result<Vec<f64>> {
     let (points, context) = (problem.points, problem.context);
-    let mut draws = Draws::new(problem, number);
-    let trials = 2 + libm::log(clusters as f64) as usize;
-    context.watch.reserve(points.len() * size_of::<f64>())?;
+    let mut draws = Random::new(problem.context.seed, Purpose::Starts, number);
+    let trials = 2 + libm::log(problem.clusters as f64) as usize;
     let weight = |row: usize| problem.weight(row);
     let by_weight = block_sums(problem, &weight);
-    let first = pick(problem, &by_weight, draws.next(), &weight);
+    let first = pick(problem, &by_weight, draws.uniform(), &weight);
     let mut centres = points.row(first).to_vec();
     let mut nearest: Vec<f64> = distances(problem, points.row(first));
     let mut potential = block_sums(problem, &|row| problem.weight(row) * nearest[row]);
-    while centres.len() < clusters * points.width() {
+    while centres.len() < problem.clusters * points.width() {
         context.check_cancelled()?;
         let share = |row: usize| problem.weight(row) * nearest[row];
-        let candidates: Vec<usize> = (0..trials).map(|_| pick(problem, &potential, draws.next(), &share)).collect();
+        let candidates: Vec<usize> = (0..trials).map(|_| pick(problem, &potential, draws.uniform(), &share)).collect();
         let with = |candidate: usize| {
             let point = points.row(candidate);
             block_sums(problem, &|row| problem.weight(row) * nearest[row].min(squared(points.row(row), point)))
@@ -97,17 +76,12 @@ fn pick(problem: &Problem<'_>, sums: &[f64], share: f64, value: &dyn Fn(usize) -
 }
 
 /// Different rows, each as likely as any other.
-pub(super) fn random(problem: &Problem<'_>, clusters: usize, number: u64) -> Result<Vec<f64>> {
-    let mut draws = Draws::new(problem, number);
-    problem.context.watch.reserve(problem.points.len() * size_of::<u32>())?;
+pub(super) fn random(problem: &Problem<'_>, number: u64) -> Vec<f64> {
+    let mut draws = Random::new(problem.context.seed, Purpose::Starts, number);
     let mut rows: Vec<u32> = (0..problem.points.len() as u32).collect();
-    let mut centres = Vec::with_capacity(clusters * problem.points.width());
-    for place in 0..clusters.min(rows.len()) {
-        let from = place + (draws.next() * (rows.len() - place) as f64) as usize;
-        rows.swap(place, from);
-        centres.extend_from_slice(problem.points.row(rows[place] as usize));
-    }
-    Ok(centres)
+    draws.shuffle(&mut rows, problem.clusters);
+    rows.truncate(problem.clusters);
+    rows.iter().flat_map(|row| problem.points.row(*row as usize).iter().copied()).collect()
 }
 
 /// Centres as they are written.

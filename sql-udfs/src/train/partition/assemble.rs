@@ -21,6 +21,8 @@ pub(super) struct Group {
     pub rows_held_out: u64,
     /// Final metrics by name.
     pub metrics: Vec<(String, f64)>,
+    /// The same as an older version has them, for a group that is carried over.
+    pub text: Option<String>,
 }
 
 /// The first graph of a shape.
@@ -85,7 +87,7 @@ impl Assembly {
 
     /// Adds a group. `own_signature` is the JSON of the signature of its model.
     pub fn push(&mut self, group: Group, own_signature: impl FnOnce(&[i64]) -> Result<String>) -> Result<()> {
-        let Group { key, model, rows, rows_held_out, metrics } = group;
+        let Group { key, model, rows, rows_held_out, metrics, text } = group;
         for (name, value) in &metrics {
             let weight = if name.starts_with("train_") || rows_held_out == 0 { rows } else { rows_held_out } as f64;
             match self.sums.iter_mut().find(|(known, _, _)| known == name) {
@@ -122,7 +124,8 @@ impl Assembly {
                 (None, Some(GroupModel { graph, classes, flat }))
             }
         };
-        self.writer.push(GroupRow { key, reason, rows, rows_held_out, metrics: json(&metrics), model })
+        let metrics = text.unwrap_or_else(|| json(&metrics));
+        self.writer.push(GroupRow { key, reason, rows, rows_held_out, metrics, model })
     }
 
     /// Whether a group has a model of its own.

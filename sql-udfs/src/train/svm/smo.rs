@@ -60,7 +60,7 @@ pub(super) fn solve(problem: Problem<'_>, context: &Context<'_>) -> Result<Solut
     let mut state = State { problem, alphas, gradient, diagonal };
     let (mut iterations, mut converged) = (0, false);
     while iterations < state.problem.iterations_max {
-        if iterations % STEPS_PER_QUESTION == 0 {
+        if iterations.is_multiple_of(STEPS_PER_QUESTION) {
             context.check_cancelled()?;
         }
         let Some((i, j)) = state.choose() else {

@@ -14,6 +14,8 @@ use crate::train::algorithm::Context;
 const CODES_PER_WORD: usize = 8;
 /// Rows that are gathered before they are added up.
 const ROWS_GATHERED: usize = 1024;
+/// Rows that are gathered where there are few: room for many takes longer to clear than few rows to add.
+const FEW_ROWS: usize = 128;
 /// Rows of a node from which its histogram is made in parts.
 pub(crate) const ROWS_PER_PART_MIN: usize = 1 << 15;
 /// Parts of a histogram.
@@ -57,9 +59,16 @@ impl Words {
 
     /// Adds rows to a histogram, which has an entry for each feature.
     pub fn add<C: Cell>(&self, rows: &[u32], cells: &[C], histogram: &mut [[C; CODES]]) {
-        let mut gathered = [C::default(); ROWS_GATHERED];
-        let mut words = [0_u64; ROWS_GATHERED];
-        for rows in rows.chunks(ROWS_GATHERED) {
+        match rows.len() <= FEW_ROWS {
+            true => self.add_gathered::<C, FEW_ROWS>(rows, cells, histogram),
+            false => self.add_gathered::<C, ROWS_GATHERED>(rows, cells, histogram),
+        }
+    }
+
+    fn add_gathered<C: Cell, const ROWS: usize>(&self, rows: &[u32], cells: &[C], histogram: &mut [[C; CODES]]) {
+        let mut gathered = [C::default(); ROWS];
+        let mut words = [0_u64; ROWS];
+        for rows in rows.chunks(ROWS) {
             let gathered = &mut gathered[..rows.len()];
             gathered.iter_mut().zip(rows).for_each(|(cell, row)| *cell = cells[*row as usize]);
             let mut rest = &mut *histogram;
