@@ -1,7 +1,8 @@
 //! Lineage without asking: what a model was trained on, what it wrote, which version answered on a day; in
 //! `system.lineage` and in the commits of the tables themselves.
 //!
-//! That neither a power cut nor a failed statement makes the two differ is tested here with what a dead server leaves, and in
+//! That neither a power cut nor a failed statement makes the two differ is tested here with what a dead server
+//! leaves, and in
 //! `crash_statements.rs` along a whole story.
 
 use std::path::Path;
@@ -51,7 +52,7 @@ fn what_was_trained_on_what_was_written_and_by_which_version() -> Outcome {
         ensure(failed.is_err(), || "expected a cast to fail".into())?;
 
         let trained_on = "SELECT model_version, table_name, table_version FROM system.lineage
-             WHERE kind = 'train' AND role = 'source' AND model = 'm' ORDER BY ALL";
+             WHERE kind = 'train' AND role = 'source' AND model = 'm' ORDER BY model_version, table_name";
         rows(&engine, trained_on, &[&["1", "points", "0"], &["2", "more", "0"], &["2", "points", "1"]]).await?;
         let wrote = "SELECT model_version, table_schema || '.' || table_name, table_version FROM system.lineage
              WHERE kind = 'predict' AND role = 'target' AND model = 'm' ORDER BY table_version, model_version";
@@ -64,14 +65,16 @@ fn what_was_trained_on_what_was_written_and_by_which_version() -> Outcome {
         ];
         rows(&engine, wrote, expected).await?;
         let from = "SELECT t.table_version, s.table_name, s.table_version FROM system.lineage AS s
-             JOIN system.lineage AS t USING (query_id, model, model_version) WHERE s.role = 'source' AND t.role = 'target'
-             ORDER BY ALL";
+             JOIN system.lineage AS t USING (query_id, model, model_version)
+             WHERE s.role = 'source' AND t.role = 'target'
+             ORDER BY t.table_version, s.table_name";
         let expected: &[&[&str]] =
             &[&["0", "points", "1"], &["1", "more", "0"], &["2", "forecast", "1"], &["2", "forecast", "1"]];
         rows(&engine, from, expected).await?;
         let today = "SELECT DISTINCT l.model_version, l.artifact_sha256 = v.artifact_sha256, l.user_name
-             FROM system.lineage AS l JOIN system.model_versions AS v ON v.name = l.model AND v.version = l.model_version
-             WHERE l.kind = 'predict' AND l.created_at > now() - INTERVAL '1 day' ORDER BY ALL";
+             FROM system.lineage AS l
+             JOIN system.model_versions AS v ON v.name = l.model AND v.version = l.model_version
+             WHERE l.kind = 'predict' AND l.created_at > now() - INTERVAL '1 day' ORDER BY l.model_version";
         rows(&engine, today, &[&["1", "true", "anonymous"], &["2", "true", "anonymous"]]).await?;
         // It outlives the model, and is as it was at any time.
         engine.run_all(["DROP MODEL m"]).await?;
