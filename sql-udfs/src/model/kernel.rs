@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use super::contents::{Node, Sums};
 use super::onnx::builder::GraphBuilder;
 use super::signature::Signature;
+#[cfg(test)]
 use crate::limits::SCORE_ROWS_PER_BLOCK;
 
 /// A fitted model as a computation over design columns (see [`super::design`]).
@@ -68,6 +69,7 @@ pub(crate) trait Kernel: Debug + Send + Sync {
     }
 
     /// Scores any number of rows, in blocks.
+    #[cfg(test)]
     fn score(&self, columns: &[&[f64]], out: &mut [f64]) {
         let width = self.width();
         let mut block: Vec<&[f64]> = Vec::with_capacity(columns.len());

@@ -3,13 +3,13 @@
 //! From the covariances of centred columns, found block by block, and their eigenvectors. Each direction points to where
 //! its greatest coordinate is positive, as scikit-learn's `PCA` has it since 1.5.
 
+use super::Metric;
 use super::algorithm::{Algorithm, Context, Fitted};
 use super::dense::{self, Symmetric};
 use super::eigen::Eigen;
 use super::parameter::{Default, Kind, MISSING_MEAN, Parameters, Specification};
 use super::points::{Points, Scaling};
 use super::rows::Rows;
-use super::{Metric, Value};
 use crate::model::pca::Pca as Model;
 use crate::model::signature::{Task, ValueType};
 use crate::{Error, Result};
@@ -234,6 +234,7 @@ fn metrics(variances: &[f64], total: f64, scale: f64) -> Vec<Metric> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Value;
     use crate::train::target::Target;
     use crate::train::testing::{fit, fit_on, parameters};
     use crate::train::workers::Workers;

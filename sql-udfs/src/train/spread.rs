@@ -40,11 +40,6 @@ impl Spread {
         self.least >= self.greatest
     }
 
-    /// The weighted sum of squares.
-    pub fn length_squared(&self) -> f64 {
-        self.squares + self.weight * self.mean * self.mean
-    }
-
     fn and(self, other: Spread) -> Spread {
         let (least, greatest) = (self.least.min(other.least), self.greatest.max(other.greatest));
         if other.weight == 0.0 {

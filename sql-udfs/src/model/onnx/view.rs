@@ -74,11 +74,6 @@ impl Node {
         Ok(&self.attribute(name)?.ints)
     }
 
-    /// The integer of an attribute.
-    pub(crate) fn int(&self, name: &str) -> Result<i64> {
-        self.attribute(name)?.int.ok_or_else(|| malformed(format!("`{name}` of `{}` is no integer", self.op_type)))
-    }
-
     /// The tensor of an attribute.
     pub(crate) fn tensor(&self, name: &str) -> Result<&Tensor> {
         let tensor = self.attribute(name)?.tensor.as_ref();

@@ -146,17 +146,6 @@ impl Cell for Wide {
     }
 }
 
-/// The greatest size and the mean size of some numbers.
-pub(crate) fn sizes(values: &[f64], context: &Context<'_>) -> (f64, f64) {
-    let blocks: Vec<&[f64]> = values.chunks(ROWS_PER_PIECE).collect();
-    let of_block = |block: usize| {
-        blocks[block].iter().fold((0.0_f64, 0.0), |(max, sum), value| (max.max(value.abs()), sum + value.abs()))
-    };
-    let parts = context.workers.map(blocks.len(), of_block);
-    let (max, sum) = parts.iter().fold((0.0_f64, 0.0), |(max, sum), part| (max.max(part.0), sum + part.1));
-    (max, sum / values.len().max(1) as f64)
-}
-
 /// Packs gradients and weights, which are all 1 where none are given, into cells that are there already.
 pub(crate) fn pack<C: Cell>(
     gradients: &[f64],
