@@ -39,8 +39,7 @@ fn the_first_format_opens_and_goes_on() -> Outcome {
         let run = "SELECT source, seed, cpu_level, session, parameters FROM system.runs";
         equal(&engine, run, &[&["TRAIN", "3", "NULL", "NULL", "NULL"]]).await?;
         equal(&engine, "SELECT count(*) FROM system.lineage", &[&["0"]]).await?;
-        let train = "TRAIN MODEL line USING linear_regression TARGET y SPLIT NONE SEED 3 AS
-             SELECT x, y FROM points WHERE x > 0";
+        let train = "TRAIN MODEL line USING linear_regression TARGET y SPLIT NONE SEED 3 AS SELECT x, y FROM points WHERE x > 0";
         engine.run_all([train]).await?;
         let trained = "SELECT model_version, table_name, table_version FROM system.lineage";
         equal(&engine, trained, &[&["2", "points", "0"]]).await?;

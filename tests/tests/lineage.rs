@@ -1,8 +1,7 @@
 //! Lineage without asking: what a model was trained on, what it wrote, which version answered on a day; in
 //! `system.lineage` and in the commits of the tables themselves.
 //!
-//! That neither a power cut nor a failed statement makes the two differ is tested here with what a dead server
-//! leaves, and in
+//! That neither a power cut nor a failed statement makes the two differ is tested here with what a dead server leaves, and in
 //! `crash_statements.rs` along a whole story.
 
 use std::path::Path;
@@ -65,15 +64,13 @@ fn what_was_trained_on_what_was_written_and_by_which_version() -> Outcome {
         ];
         rows(&engine, wrote, expected).await?;
         let from = "SELECT t.table_version, s.table_name, s.table_version FROM system.lineage AS s
-             JOIN system.lineage AS t USING (query_id, model, model_version)
-             WHERE s.role = 'source' AND t.role = 'target'
+             JOIN system.lineage AS t USING (query_id, model, model_version) WHERE s.role = 'source' AND t.role = 'target'
              ORDER BY t.table_version, s.table_name";
         let expected: &[&[&str]] =
             &[&["0", "points", "1"], &["1", "more", "0"], &["2", "forecast", "1"], &["2", "forecast", "1"]];
         rows(&engine, from, expected).await?;
         let today = "SELECT DISTINCT l.model_version, l.artifact_sha256 = v.artifact_sha256, l.user_name
-             FROM system.lineage AS l
-             JOIN system.model_versions AS v ON v.name = l.model AND v.version = l.model_version
+             FROM system.lineage AS l JOIN system.model_versions AS v ON v.name = l.model AND v.version = l.model_version
              WHERE l.kind = 'predict' AND l.created_at > now() - INTERVAL '1 day' ORDER BY l.model_version";
         rows(&engine, today, &[&["1", "true", "anonymous"], &["2", "true", "anonymous"]]).await?;
         // It outlives the model, and is as it was at any time.

@@ -1,7 +1,6 @@
 //! `REPRODUCE MODEL`: the same training again gives the same bytes, and each thing that can differ is named.
 //!
-//! What a run recorded is changed behind the engine's back where a test needs another engine, processor or
-//! seed. What is
+//! What a run recorded is changed behind the engine's back where a test needs another engine, processor or seed. What is
 //! expected follows from what the test did.
 
 use std::path::Path;
@@ -104,8 +103,7 @@ fn the_same_training_gives_the_same_bytes() -> Outcome {
         let count = run(&engine, &session, "SELECT count(*) FROM system.model_versions", &[]).await?;
         ensure(count == [["4"]], || format!("expected 4 versions, found {count:?}"))?;
         let sql = "SELECT p.value, count(*) FROM system.runs AS r JOIN system.params AS p USING (run_id)
-                   WHERE r.source = 'REPRODUCE'
-                     AND r.status = 'FINISHED' AND p.key = 'reproduces' GROUP BY 1 ORDER BY 1";
+                   WHERE r.source = 'REPRODUCE' AND r.status = 'FINISHED' AND p.key = 'reproduces' GROUP BY 1 ORDER BY 1";
         let runs = run(&engine, &session, sql, &[]).await?;
         ensure(runs == [["m/1", "1"], ["m/2", "3"], ["mixed/1", "1"], ["runs/1", "1"]], || format!("{runs:?}"))?;
         engine.close().await;
@@ -132,8 +130,7 @@ fn parameters_and_the_schema_of_a_session_are_kept() -> Outcome {
             ScalarValue::Decimal128(Some(12345), 10, 2),
             ScalarValue::TimestampMicrosecond(Some(1_700_000_000_123_456), Some("UTC".into())),
         ];
-        let sql = "TRAIN MODEL bound TARGET y SPLIT NONE AS
-             SELECT x, x * CAST($2 AS DOUBLE) + 1 AS s, CAST($4 AS DOUBLE) * x AS d,
+        let sql = "TRAIN MODEL bound TARGET y SPLIT NONE AS SELECT x, x * CAST($2 AS DOUBLE) + 1 AS s, CAST($4 AS DOUBLE) * x AS d,
              coalesce($3, 'none') AS t, y FROM points WHERE x > $1 AND $5 < TIMESTAMP '2030-01-01T00:00:00Z'";
         run(&engine, &session, sql, &values).await?;
         let shown = "SELECT key, value FROM system.params WHERE key LIKE '$1%' ORDER BY key";

@@ -1,7 +1,6 @@
 //! Lineage of what a statement writes: which models take part, what they were given, where it went.
 //!
-//! The statement's commit carries it, and the registry gets it once the commit has landed. A statement without
-//! a model in
+//! The statement's commit carries it, and the registry gets it once the commit has landed. A statement without a model in
 //! it is left alone. It knows nothing of how rows are written.
 
 use std::collections::BTreeSet;
@@ -28,8 +27,7 @@ pub(super) struct Writing {
     prediction: Option<Prediction>,
 }
 
-impl Writing
-/// {
+impl Writing {
     /// The lineage of a planned statement that has read `reads` and is going to write to `target`. Notes it in the commit
     /// that is to come, and on disk.
     pub(super) async fn begin(

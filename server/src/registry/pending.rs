@@ -1,7 +1,6 @@
 //! What a statement is about to write with models, kept on disk until its lineage is in the registry.
 //!
-//! The commit of the target table is what happened; the rows of `system.lineage` follow it. A server that dies
-//! between the
+//! The commit of the target table is what happened; the rows of `system.lineage` follow it. A server that dies between the
 //! two leaves the file, and the next one looks into the table's log: the commit says which statement made it. So no row
 //! claims what was not committed, and none is lost. It knows neither statements nor models.
 

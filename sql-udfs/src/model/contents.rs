@@ -145,8 +145,7 @@ pub(crate) fn nodes(signature: &Signature, trees: &[Vec<Node>]) -> Result<Record
     ])
 }
 
-/// A tree's nodes with the tree's number, their own, and their depth. A node's number is greater than its
-/// parent's, so one
+/// A tree's nodes with the tree's number, their own, and their depth. A node's number is greater than its parent's, so one
 /// pass finds all depths.
 fn placed(tree: usize, nodes: &[Node]) -> Vec<(usize, usize, usize, &Node)> {
     let mut depths = vec![0; nodes.len()];
