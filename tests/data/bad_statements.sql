@@ -113,7 +113,7 @@ TRAIN MODEL m USING linear_regression (fit_intercept = 'perhaps') TARGET y AS SE
 TRAIN MODEL m USING linear_regression TARGET yy AS SELECT x, z, y FROM points;
 TRAIN MODEL m USING linear_regression AS SELECT x, z, y FROM points;
 TRAIN MODEL m USING linear_regression TARGET label AS SELECT x, 'a' AS label FROM points;
-TRAIN MODEL m USING linear_regression TARGET y AS SELECT x, 'a' AS label, y FROM points;
+TRAIN MODEL m USING linear_regression TARGET y AS SELECT x, INTERVAL '1 day' AS spans, y FROM points;
 TRAIN MODEL m USING logistic_regression TARGET y AS SELECT x, y FROM points;
 TRAIN MODEL m USING linear_regression TARGET y AS SELECT x, y FROM points WHERE x > 1000;
 TRAIN MODEL m USING logistic_regression TARGET y SPLIT NONE AS SELECT x, TRUE AS y FROM points;

@@ -159,7 +159,11 @@ async fn the_progress_of_a_training_moves() -> Outcome {
         columns.join(", ")
     ))
     .await?;
-    grows(&mut raw, "TRAIN MODEL tree USING decision_tree TARGET y SPLIT NONE AS SELECT * FROM m").await?;
+    grows(
+        &mut raw,
+        "TRAIN MODEL trees USING gradient_boosting (n_estimators = 40) TARGET y SPLIT NONE AS SELECT * FROM m",
+    )
+    .await?;
     until_running(&server, 0).await
 }
 

@@ -104,7 +104,7 @@ fn scales_and_names() -> Vec<Case> {
             label: "CASE value % 4 WHEN 0 THEN 'да' WHEN 1 THEN '🌿 e\u{301}' WHEN 2 THEN 'o''k\u{202e}' ELSE '' END",
             ..case(
                 "unicode",
-                "CAST(value % 7 AS DOUBLE) AS \"größe\", value * 13 % 11 AS \"列 1\", \
+                "CAST(value % 7 AS DOUBLE) AS \"größe\", value * 13 % 11 AS \"列一\", \
                  CASE value % 3 WHEN 0 THEN 'ж' WHEN 1 THEN '' ELSE '\u{1f469}\u{200d}\u{1f52c}' END AS \"a\"\"b\"",
             )
         },

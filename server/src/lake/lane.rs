@@ -18,10 +18,10 @@ pub struct Lane {
 /// Held while a statement writes.
 #[derive(Debug)]
 pub enum Way {
-    /// Beside other appends.
-    Shared(#[expect(dead_code, reason = "held for its drop")] OwnedRwLockReadGuard<()>),
-    /// Alone.
-    Exclusive(#[expect(dead_code, reason = "held for its drop")] OwnedRwLockWriteGuard<()>),
+    /// Beside other appends; the guard is held for its drop.
+    Shared(OwnedRwLockReadGuard<()>),
+    /// Alone; the guard is held for its drop.
+    Exclusive(OwnedRwLockWriteGuard<()>),
 }
 
 impl Lane {
