@@ -102,7 +102,7 @@ fn pivots(matrix: &Symmetric) -> (Vec<usize>, usize) {
             let better = share(place) > share(best) || share(best).is_nan();
             best = if better { place } else { best };
         }
-        if !(share(best) > RANK_TOLERANCE) {
+        if share(best).is_nan() || share(best) <= RANK_TOLERANCE {
             return (order, step);
         }
         order.swap(step, best);

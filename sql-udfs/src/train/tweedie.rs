@@ -124,7 +124,10 @@ impl Algorithm for TweedieRegression {
             true => Err(Error::input(format!(
                 "parameter `power` of tweedie_regression: expected 0 or a number from 1 to 3, found {power:?}"
             ))),
-            false => Ok(parameters.replace(LINK.name, "auto", Value::Text(link(power, "auto").to_owned()))),
+            false => {
+                parameters.replace(LINK.name, "auto", Value::Text(link(power, "auto").to_owned()));
+                Ok(())
+            }
         }
     }
 

@@ -198,7 +198,12 @@ fn key_array(column: &Feature, rows: &[GroupRow], place: usize) -> ArrayRef {
         }
         ValueType::BigInt => Arc::new(values.map(number).collect::<Int64Array>()),
         _ => {
-            let text = |value| if let &KeyValue::Text(ref text) = value { Some(text.as_str()) } else { None };
+            fn text(value: &KeyValue) -> Option<&str> {
+                match value {
+                    KeyValue::Text(text) => Some(text),
+                    _ => None,
+                }
+            }
             Arc::new(values.map(text).collect::<StringArray>())
         }
     }

@@ -196,7 +196,7 @@ pub(crate) struct FlatView<'a> {
 
 impl FlatView<'_> {
     /// The slots of a group; those that it does not have are the template's.
-    pub fn slots<'t>(mut self, template: &[Slot], texts: &mut dyn Iterator<Item = &'t str>) -> Result<Vec<Slot>> {
+    pub fn slots(mut self, template: &[Slot], texts: &mut dyn Iterator<Item = &str>) -> Result<Vec<Slot>> {
         let slots = template.iter().map(|like| self.slot(like, texts)).collect::<Result<Vec<_>>>()?;
         let left = self.shapes.len() + self.doubles.len() + self.integers.len() + self.bytes.len();
         match left == 0 && texts.next().is_none() {
@@ -205,7 +205,7 @@ impl FlatView<'_> {
         }
     }
 
-    fn slot<'t>(&mut self, like: &Slot, texts: &mut dyn Iterator<Item = &'t str>) -> Result<Slot> {
+    fn slot(&mut self, like: &Slot, texts: &mut dyn Iterator<Item = &str>) -> Result<Slot> {
         let first = take(&mut self.shapes, 1)?[0];
         if first == SAME {
             return Ok(like.clone());

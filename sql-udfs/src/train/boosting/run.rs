@@ -369,8 +369,9 @@ impl Run<'_> {
         grown.rows.iter().for_each(|row| learned[*row as usize] = true);
         self.context.workers.map(all.div_ceil(ROWS_PER_PIECE), |piece| {
             let start = piece * ROWS_PER_PIECE;
-            for row in start..all.min(start + ROWS_PER_PIECE) {
-                if !learned[row] {
+            let end = all.min(start + ROWS_PER_PIECE);
+            for (row, learned) in (start..end).zip(&learned[start.min(learned.len())..]) {
+                if !learned {
                     self.leaves[row].store(grown.draft.walk(self.columns, row) as u32, Ordering::Relaxed);
                 }
             }

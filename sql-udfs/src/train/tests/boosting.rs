@@ -59,7 +59,7 @@ fn one_step_of_each_loss() {
 #[test]
 fn one_step_of_classes() {
     // 10 of 30 and 25 of 30 are of the second class.
-    let rows = two_groups(Target::Classes((0..60).map(|row| u32::from(row < 10 || row >= 35)).collect()));
+    let rows = two_groups(Target::Classes((0..60).map(|row| u32::from(!(10..35).contains(&row))).collect()));
     let found = predictions(&rows, 2, &[("n_estimators", Value::Integer(1))]);
     let share: f64 = 35.0 / 60.0;
     let odds = |positive: f64| {

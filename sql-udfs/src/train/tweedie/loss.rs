@@ -89,7 +89,7 @@ fn power_log(sum: f64, y: f64, power: f64) -> Losses {
 
 /// Any power from 1; there is no mean of 0 or below.
 fn identity(mean: f64, y: f64, power: f64) -> Losses {
-    if !(mean > 0.0) {
+    if mean.is_nan() || mean <= 0.0 {
         return [f64::INFINITY, 0.0, 0.0];
     }
     let slope = libm::pow(mean, -power);
