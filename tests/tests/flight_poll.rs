@@ -161,7 +161,7 @@ async fn the_progress_of_a_training_moves() -> Outcome {
     .await?;
     grows(
         &mut raw,
-        "TRAIN MODEL trees USING gradient_boosting (n_estimators = 40) TARGET y SPLIT NONE AS SELECT * FROM m",
+        "TRAIN MODEL trees USING gradient_boosting (n_estimators = 200) TARGET y SPLIT NONE AS SELECT * FROM m",
     )
     .await?;
     until_running(&server, 0).await
