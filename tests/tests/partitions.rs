@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use limn_tests::engine::{TestEngine, block_on};
 use limn_tests::wire::Reply;
-use limn_tests::{Context, Outcome, cells, ensure, fail};
+use limn_tests::{Context, Outcome, TestServer, cells, ensure, fail};
 
 /// The variable that asks for all groups.
 const WHOLE_VARIABLE: &str = "LIMN_PARTITIONS_WHOLE";
@@ -66,7 +66,8 @@ fn many_models_are_trained_in_one_statement_and_score_every_row_in_another() -> 
         ensure(trained[0][4] == groups.to_string(), || format!("{trained:?}"))?;
         same(
             &engine,
-            "SELECT partition, reason FROM system.model_partitions WHERE model = 'sites' AND status = 'fallback' ORDER BY partition",
+            "SELECT partition, reason FROM system.model_partitions WHERE model = 'sites' AND status = 'fallback'
+             ORDER BY partition",
             &[
                 &["{\"site\": 1}", "it has 1 rows, expected at least 10"],
                 &["{\"site\": 2}", &format!("feature `x1` is NULL in all {each} training rows")],
@@ -82,7 +83,8 @@ fn many_models_are_trained_in_one_statement_and_score_every_row_in_another() -> 
         // The tariff of site 3 is new to every other site: it counts for nothing there, and for NULL as little as for no row.
         same(
             &engine,
-            "SELECT bool_and(PREDICT('sites', site, x1, x2, x3, x4, x5, x6, x7, 'own') IS NOT NULL) FROM readings WHERE site < 10",
+            "SELECT bool_and(PREDICT('sites', site, x1, x2, x3, x4, x5, x6, x7, 'own') IS NOT NULL)
+             FROM readings WHERE site < 10",
             &[&["true"]],
         )
         .await?;
@@ -105,7 +107,8 @@ fn very_many_small_groups_are_bounded() -> Outcome {
                CAST(i % {groups} AS DOUBLE) * (i / {groups}) + 1.0 AS y FROM generate_series(0, 10 * {groups} - 1) AS g(i)"
         );
         engine.run(&table).await?;
-        let train = "TRAIN MODEL small USING linear_regression TARGET y PARTITION BY (site) SPLIT NONE AS SELECT site, x, y FROM small";
+        let train = "TRAIN MODEL small USING linear_regression TARGET y PARTITION BY (site) SPLIT NONE
+                     AS SELECT site, x, y FROM small";
         let trained = timed(&engine, &format!("training of {groups} models of 10 rows"), train).await?;
         ensure(trained[0][4] == groups.to_string(), || format!("{trained:?}"))?;
         // Site 0 has a constant target.
@@ -115,18 +118,19 @@ fn very_many_small_groups_are_bounded() -> Outcome {
     })
 }
 
-#[test]
-fn a_training_of_many_groups_that_is_stopped_leaves_no_version() -> Outcome {
-    block_on(async {
-        let engine = TestEngine::open().await?;
-        engine.run(&readings(2_000, 100)).await?;
-        let train = "TRAIN MODEL sites USING gradient_boosting (n_estimators = 500) TARGET y PARTITION BY (site)
-                     AS SELECT * FROM readings";
-        engine.run("SET statement_timeout = '50ms'").await?;
-        let stopped = engine.run(train).await;
-        engine.run("RESET statement_timeout").await?;
-        ensure(stopped.is_err(), || "expected the deadline to pass".to_string())?;
-        same(&engine, "SELECT count(*) FROM system.model_versions", &[&["0"]]).await?;
-        same(&engine, "SELECT count(*) FROM system.runs WHERE status = 'RUNNING'", &[&["0"]]).await
-    })
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_training_of_many_groups_that_is_stopped_leaves_no_version() -> Outcome {
+    let server = TestServer::start()?;
+    let mut wire = server.connect().await?;
+    wire.run(&readings(2_000, 100)).await?;
+    let train = "TRAIN MODEL sites USING gradient_boosting (n_estimators = 500) TARGET y PARTITION BY (site)
+                 AS SELECT * FROM readings";
+    wire.run("SET statement_timeout = '50ms'").await?;
+    let stopped = wire.run(train).await;
+    wire.run("RESET statement_timeout").await?;
+    ensure(stopped.is_err(), || "expected the deadline to pass".to_string())?;
+    let versions = wire.value("SELECT count(*) FROM system.model_versions").await?;
+    ensure(versions == "0", || format!("expected no version, found {versions}"))?;
+    let running = wire.value("SELECT count(*) FROM system.runs WHERE status = 'RUNNING'").await?;
+    ensure(running == "0", || format!("expected no run to be left, found {running}"))
 }

@@ -201,7 +201,10 @@ impl Recorded {
         let now: BTreeSet<(&str, u64)> = reads.iter().map(|read| (read.id.as_str(), read.version)).collect();
         let only_then = self.inputs.iter().filter(|i| !now.contains(&(i.table_id.as_str(), i.version)));
         let only_now = reads.iter().filter(|read| !then.contains(&(read.id.as_str(), read.version)));
-        let told = |schema: &str, table: &str, version: u64, message: &str| json!({"what": "data", "table": format!("{schema}.{table}"), "version": version, "message": message});
+        let told = |schema: &str, table: &str, version: u64, message: &str| {
+            let table = format!("{schema}.{table}");
+            json!({"what": "data", "table": table, "version": version, "message": message})
+        };
         let only_then =
             only_then.map(|i| told(&i.table_schema, &i.table_name, i.version, "the query does not read it any more"));
         let only_now = only_now.map(|r| told(&r.schema, &r.table, r.version, "the query did not read it then"));

@@ -7,7 +7,8 @@
 //! # Layout
 //! - [`dialect`]: tokens, and the parser over them
 //! - [`statement`]: what a statement can be, and the dispatch on its first words
-//! - [`train`], [`refresh`], `partition`, [`table`], [`model`], [`show`], [`copy`], [`user`], [`kill`]: one file per family of statements
+//! - [`train`], [`refresh`], `partition`, [`table`], [`model`], [`show`], [`copy`], [`user`], [`kill`]: one file per family
+//!   of statements
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`

@@ -15,7 +15,9 @@ use crate::{Error, Result};
 
 /// The statement's form, for hints.
 pub const FORM: &str = "TRAIN MODEL name [USING algorithm [(parameter = literal, …)]] [TARGET column] \
-[PARTITION BY (column, …) [MIN ROWS n] [FALLBACK | NO FALLBACK]] [SPLIT RANDOM f | SPLIT BY TIME column f | SPLIT ON column | SPLIT NONE] [EXPERIMENT name] [ALIAS name] [SEED n] AS query, or TRAIN MODEL name REFRESH [EXPERIMENT name] [ALIAS name]";
+[PARTITION BY (column, …) [MIN ROWS n] [FALLBACK | NO FALLBACK]] \
+[SPLIT RANDOM f | SPLIT BY TIME column f | SPLIT ON column | SPLIT NONE] \
+[EXPERIMENT name] [ALIAS name] [SEED n] AS query, or TRAIN MODEL name REFRESH [EXPERIMENT name] [ALIAS name]";
 
 /// The share that is held out where the statement does not say.
 const HELD_OUT_DEFAULT: f64 = 0.2;

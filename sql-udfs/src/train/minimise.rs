@@ -219,7 +219,7 @@ mod tests {
                         false => assert!((gradient + penalty * at.signum()).abs() < 1e-8),
                     }
                 }
-                assert!(size < 30 || found.at.iter().any(|at| *at == 0.0));
+                assert!(size < 30 || found.at.contains(&0.0));
             }
         }
     }
