@@ -131,7 +131,8 @@ fn parameters_and_the_schema_of_a_session_are_kept() -> Outcome {
             ScalarValue::TimestampMicrosecond(Some(1_700_000_000_123_456), Some("UTC".into())),
         ];
         let sql = "TRAIN MODEL bound TARGET y SPLIT NONE AS SELECT x, x * CAST($2 AS DOUBLE) + 1 AS s,
-             CAST($4 AS DOUBLE) * x AS d, coalesce($3, 'none') AS t, y FROM points WHERE x > $1 AND $5 < TIMESTAMP '2030-01-01T00:00:00Z'";
+             CAST($4 AS DOUBLE) * x AS d, coalesce($3, 'none') AS t, y
+             FROM points WHERE x > $1 AND $5 < TIMESTAMP '2030-01-01T00:00:00Z'";
         run(&engine, &session, sql, &values).await?;
         let shown = "SELECT key, value FROM system.params WHERE key LIKE '$1%' ORDER BY key";
         let shown = run(&engine, &session, shown, &[]).await?;
