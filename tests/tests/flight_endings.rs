@@ -118,7 +118,7 @@ async fn an_effect_ends_with_its_call_and_leaves_nothing() -> Outcome {
     }
     // The client's time is up.
     let mut hurried = raw.clone();
-    hurried.headers = vec![("grpc-timeout", "300m".into())];
+    hurried.headers = vec![("grpc-timeout", "1500m".into())];
     for error in [
         hurried.info(&statement(ENDLESS_EFFECT)).await.map(drop).unwrap_err(),
         hurried.update(ENDLESS_EFFECT).await.map(drop).unwrap_err(),
@@ -135,7 +135,7 @@ async fn a_deadline_ends_a_statement() -> Outcome {
     let server = TestServer::start()?;
     let mut raw = Raw::connect(&server).await?;
     let info = raw.info(&statement(ENDLESS)).await?;
-    raw.headers = vec![("grpc-timeout", "300m".into())];
+    raw.headers = vec![("grpc-timeout", "1500m".into())];
     let error = raw.messages(&info).await.unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{}", error.message());
     until_running(&server, 0).await

@@ -365,7 +365,7 @@ async fn an_ingestion_that_is_cancelled_or_late_leaves_nothing() -> Outcome {
     let mut raw = Raw::with_table(&server).await?;
     let before = files_below(&server.data_dir().join("tables"))?;
     let mut late = raw.clone();
-    late.headers = vec![("grpc-timeout", "300m".into())];
+    late.headers = vec![("grpc-timeout", "1500m".into())];
     let error = late.put_stream(endless("t", "append", rows(0..1000)?)).await.unwrap_err();
     assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&error.code()), "{error:?}");
     until_clean(&server, &before).await?;

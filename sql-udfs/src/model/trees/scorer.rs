@@ -287,6 +287,22 @@ impl Kernel for Scorer {
         }
     }
 
+    fn measures(&self) -> &'static [&'static str] {
+        match self.trees.finish {
+            Finish::Isolation { .. } => &["anomaly_share", "mean_score"],
+            _ => &[],
+        }
+    }
+
+    fn measure_block(&self, columns: &[&[f64]], sums: &mut [f64]) {
+        let mut scored = vec![0.0; columns.first().map_or(0, |column| column.len()) * self.width()];
+        self.score_block(columns, &mut scored);
+        for row in scored.chunks_exact(self.width()) {
+            sums[0] += f64::from(row[0] < 0.0);
+            sums[1] += row[1];
+        }
+    }
+
     fn trees(&self) -> Option<Vec<Vec<Node>>> {
         self.trees.trees()
     }

@@ -153,3 +153,19 @@ fn a_feature_may_have_any_name() {
         assert_eq!(model.signature().features[0].name, name);
     }
 }
+
+#[test]
+fn a_detector_measures_how_many_rows_are_anomalies() {
+    // 99 rows beside each other and one far away: contamination asks for about every tenth.
+    let values: Vec<f64> = (0..100).map(|i| if i == 0 { 1e6 } else { f64::from(i * 37 % 99) }).collect();
+    let rows = batch(vec![("x", known(&values))]);
+    let request = with(request("isolation_forest", ""), "contamination", Value::Double(0.1));
+    let trained = run(&Request { target: None, ..request }, &rows).unwrap();
+    let metric = |name: &str| trained.metrics.iter().find(|metric| metric.name == name).unwrap().value;
+    let labels = load(&trained.artifact).unwrap().predict(rows.columns(), 100).unwrap();
+    let anomalies = labels.as_primitive::<arrow::datatypes::Int64Type>().values().iter().filter(|v| **v == -1).count();
+    assert_eq!(metric("train_anomaly_share"), anomalies as f64 / 100.0);
+    assert!((1..=10).contains(&anomalies), "{anomalies}");
+    assert_eq!(labels.as_primitive::<arrow::datatypes::Int64Type>().value(0), -1);
+    assert!((0.0..1.0).contains(&metric("train_mean_score")));
+}
