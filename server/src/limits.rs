@@ -324,6 +324,8 @@ pub const MODEL_PARTITION_ROWS_MAX: usize = 2_000_000;
 pub const REFRESH_KEYS_PUSHED_MAX: usize = 1000;
 /// Loaded evaluators that are kept, by artifact.
 pub const MODEL_CACHE_MAX: usize = 1024;
+/// Bytes of artifacts whose evaluators are kept.
+pub const MODEL_CACHE_BYTES: usize = 2 * 1024 * 1024 * 1024;
 
 const _: () = assert!(WIRE_FLIGHT_DATA_BYTES < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(WIRE_EFFECT_RESULT_BYTES_MAX * 4 < WIRE_MESSAGE_BYTES_MAX);

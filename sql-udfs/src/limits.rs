@@ -85,3 +85,6 @@ pub const GROUP_BLOCK_BYTES: usize = 4 << 20;
 
 /// Bytes of groups' models that a partitioned model keeps ready; the others are read again when a row needs them.
 pub const GROUP_CACHE_BYTES: usize = 512 << 20;
+
+/// Rows that show what is in the models of a partitioned model's groups: weights, or nodes of trees.
+pub const CONTENTS_ROWS_MAX: usize = 20_000_000;

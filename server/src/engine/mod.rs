@@ -46,6 +46,7 @@ mod kill;
 mod lineage;
 mod live_tables;
 mod memory;
+mod model_cache;
 mod model_partitions;
 mod model_statements;
 mod models;

@@ -2,8 +2,7 @@
 //!
 //! It knows nothing of SQL text or of how models are trained.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use datafusion::catalog::{MemTable, TableProvider};
 use limn_sql_udfs::functions::predict::BoundModel;
@@ -14,49 +13,8 @@ use limn_sql_udfs::model::reference::{ModelRef, Selector};
 use super::catalog::Scope;
 use super::context::StatementContext;
 use super::open::Inner;
-use crate::limits::MODEL_CACHE_MAX;
 use crate::sql::scan::{Contents, ContentsCall};
 use crate::{Error, Result};
-
-/// Evaluators by the hash of their artifact, the least recently loaded leaving first.
-#[derive(Debug)]
-pub(super) struct ModelCache {
-    loaded: Mutex<Loaded>,
-}
-
-#[derive(Debug, Default)]
-struct Loaded {
-    by_hash: HashMap<String, Arc<dyn Evaluator>>,
-    order: VecDeque<String>,
-}
-
-impl ModelCache {
-    pub(super) fn new() -> Self {
-        ModelCache { loaded: Mutex::new(Loaded::default()) }
-    }
-
-    // No code panics while it holds the lock, so a poisoned one is still whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, sha256: &str) -> Option<Arc<dyn Evaluator>> {
-        self.lock().by_hash.get(sha256).cloned()
-    }
-
-    fn keep(&self, sha256: &str, evaluator: &Arc<dyn Evaluator>) {
-        let mut loaded = self.lock();
-        if loaded.by_hash.insert(sha256.to_string(), Arc::clone(evaluator)).is_some() {
-            return;
-        }
-        loaded.order.push_back(sha256.to_string());
-        if loaded.order.len() > MODEL_CACHE_MAX
-            && let Some(oldest) = loaded.order.pop_front()
-        {
-            loaded.by_hash.remove(&oldest);
-        }
-    }
-}
 
 /// What `reference` means in this statement, loaded and ready to score.
 pub(super) async fn bind(inner: &Inner, ctx: &StatementContext, reference: &str) -> Result<Arc<BoundModel>> {
@@ -106,6 +64,8 @@ async fn load(inner: &Inner, sha256: &str) -> Result<Arc<dyn Evaluator>> {
     }
     let artifact = inner.registry.artifact(sha256).await?;
     let parts = parts(inner, &artifact).await?;
+    // What a kernel holds is about what its artifact holds; the groups of a partitioned model have a bound of their own.
+    let bytes = artifact.len() + parts.iter().map(|(_, part)| part.len()).sum::<usize>();
     let load = move || -> limn_sql_udfs::Result<Arc<dyn Evaluator>> {
         match partition::is_partitioned(&artifact) {
             true => Ok(Arc::new(PartitionedModel::load(&artifact, &parts)?)),
@@ -116,6 +76,6 @@ async fn load(inner: &Inner, sha256: &str) -> Result<Arc<dyn Evaluator>> {
         Ok(loaded) => loaded?,
         Err(error) => return Err(Error::internal(format!("loading a model failed: {error}"))),
     };
-    inner.models.keep(sha256, &evaluator);
+    inner.models.keep(sha256, &evaluator, bytes);
     Ok(evaluator)
 }

@@ -12,7 +12,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
-use super::models::ModelCache;
+use super::model_cache::ModelCache;
 use super::predictions::SmallerModels;
 use super::queries::Queries;
 use super::query_history::QueryHistory;

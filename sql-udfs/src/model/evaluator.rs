@@ -37,14 +37,15 @@ pub trait Evaluator: Debug + Send + Sync {
     }
 
     /// The weights of a linear model, one a row: `output` (a class, a component, or NULL), `term`, `feature` and `category`
-    /// (NULL for the constant), `weight`. `None` for a model that has none.
+    /// (NULL for the constant), `weight`. `None` for a model that has none. A partitioned model has `partition` before them:
+    /// the group as JSON, NULL for the model over all groups.
     fn coefficients(&self) -> Result<Option<RecordBatch>> {
         Ok(None)
     }
 
     /// The nodes of trees, one a row: `tree`, `node`, `depth`, `feature`, `operator` (`<=` or `in`), `threshold`,
     /// `categories`, `missing_goes_yes`, `yes_node`, `no_node`, `leaf_values`, `rows`, `gain`. `None` for a model without
-    /// trees.
+    /// trees. A partitioned model has `partition` before them, as for weights.
     fn trees(&self) -> Result<Option<RecordBatch>> {
         Ok(None)
     }

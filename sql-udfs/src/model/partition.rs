@@ -8,7 +8,9 @@
 //! - `manifest`: what the parts are
 //! - `slots`: a graph apart, into its shape and its constants; `groups`: the file with the constants
 //! - `members`: groups' kernels, read when they are needed; `evaluator`: rows to groups to predictions
+//! - `contents`: weights and nodes of all groups as rows
 
+mod contents;
 pub(crate) mod evaluator;
 pub(crate) mod groups;
 pub(crate) mod keys;

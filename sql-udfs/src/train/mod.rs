@@ -12,10 +12,9 @@
 //! - `tree`: the engine that trees grow on; `forest` with `sample` and `out_of_bag`, and `boosting`: what its algorithms
 //!   share; `tree_parameters`: the parameters that they share
 //! - `points`: rows as points for the algorithms that measure distances; `eigen`: eigenvectors of a thousand columns
-//! - `standardize`, `dense`: what the linear algorithms compute with; `metrics`: how well a model predicts
 //! - `spread`, `standardize`, `products`, `dense`, `rank`: what the linear algorithms compute with; on it stand
 //!   `least_squares`, and `sums` with `minimise`
-//! - `metrics`: how well a model predicts
+//! - `metrics`: how well a model predicts; `unwinding`: panics as errors
 
 pub(crate) mod algorithm;
 mod boosting;
@@ -63,6 +62,7 @@ mod tests;
 mod tree;
 mod tree_parameters;
 mod tweedie;
+mod unwinding;
 mod weights;
 mod workers;
 
@@ -258,12 +258,17 @@ pub fn check(request: &Request, schema: &Schema) -> Result<()> {
 pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Trained> {
     let plan = Plan::new(request, schema)?;
     check_batches(schema, &batches)?;
-    if let Some(groups) = &request.partition {
-        return partition::train(&plan, request, groups, batches, None, watch);
+    match &request.partition {
+        Some(groups) => partition::train(&plan, request, groups, batches, None, watch),
+        None => train_one(&plan, request, batches, watch),
     }
+}
+
+/// Trains one model.
+fn train_one(plan: &Plan, request: &Request, batches: Vec<RecordBatch>, watch: &dyn Watch) -> Result<Trained> {
     let workers = Workers::new(watch.threads())?;
     let Matrices { train, held_out, classes, features, columns, dropped } =
-        rows::read(&plan, request, batches, &workers, watch)?;
+        rows::read(plan, request, batches, &workers, watch)?;
     let context = Context {
         workers: &workers,
         parameters: &plan.parameters,
@@ -272,9 +277,9 @@ pub fn train(request: &Request, schema: &Schema, batches: Vec<RecordBatch>, watc
         columns: &columns,
         watch,
     };
-    let fitted = plan.algorithm.fit(&train, &context)?;
+    let fitted = unwinding::caught(|| plan.algorithm.fit(&train, &context))?;
     watch.progress(FITTED_SHARE);
-    let signature = signature(&plan, features, classes);
+    let signature = signature(plan, features, classes);
     let parameters = plan.parameters.clone().into_inner();
     let artifact = artifact::write(fitted.kernel.as_ref(), &signature, plan.algorithm.name(), &parameters)?;
     // What is measured is what was written: the artifact as any later reader sees it.

@@ -1,11 +1,12 @@
 //! What the unit tests of algorithms share: a watch that allows everything, and a fit without tables.
 
 use super::algorithm::{Algorithm, Context, Fitted};
-use super::parameter::Parameters;
+use super::parameter::{Parameters, Specification};
 use super::rows::Rows;
 use super::workers::Workers;
 use super::{Value, Watch};
 use crate::Result;
+use crate::model::signature::{Task, ValueType};
 
 /// Never cancels, always has memory.
 pub(crate) struct Patient;
@@ -21,6 +22,25 @@ impl Watch for Patient {
 
     fn reserve(&self, _bytes: usize) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Computes on so many threads.
+pub(crate) struct Threads(pub usize);
+
+impl Watch for Threads {
+    fn cancelled(&self) -> bool {
+        false
+    }
+
+    fn progress(&self, _done: f64) {}
+
+    fn reserve(&self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn threads(&self) -> usize {
+        self.0
     }
 }
 
@@ -52,4 +72,26 @@ pub(crate) fn with_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
     let parameters = Parameters::resolve("", &[], &[]).unwrap();
     let workers = Workers::new(1).unwrap();
     work(&Context { parameters: &parameters, classes: 0, seed: 0, columns: &[], workers: &workers, watch: &Patient })
+}
+
+/// A linear regression that panics where the first row has an `x` of 100 or more.
+pub(crate) struct Fragile;
+
+impl Algorithm for Fragile {
+    fn name(&self) -> &'static str {
+        "fragile"
+    }
+    fn doc(&self) -> &'static str {
+        "breaks"
+    }
+    fn parameters(&self) -> &'static [Specification] {
+        &[]
+    }
+    fn task(&self, _target: ValueType, _parameters: &Parameters) -> std::result::Result<Task, &'static str> {
+        Ok(Task::Regression)
+    }
+    fn fit(&self, rows: &Rows, context: &Context<'_>) -> Result<Fitted> {
+        assert!(rows.features[0][0] < 100.0, "a library broke");
+        super::linear_regression::LinearRegression.fit(rows, context)
+    }
 }

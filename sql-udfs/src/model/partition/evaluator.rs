@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, ListArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
+use arrow::record_batch::RecordBatch;
 
 use super::groups::GroupsFile;
 use super::keys::{self, Coder, UNKNOWN};
@@ -16,6 +17,7 @@ use super::members::{Block, Member, Members};
 use crate::limits::SCORE_ROWS_PER_BLOCK;
 use crate::model::artifact;
 use crate::model::columns::strict_cast;
+use crate::model::contents;
 use crate::model::design::{Design, DesignColumns};
 use crate::model::evaluator::Evaluator;
 use crate::model::kernel::argmax;
@@ -88,6 +90,16 @@ impl PartitionedModel {
 
     pub(crate) fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// The values of a group's columns.
+    pub(super) fn key(&self, group: usize) -> keys::GroupKey {
+        self.coder.key(group as u32)
+    }
+
+    /// The model over all groups.
+    pub(super) fn fallback(&self) -> Option<&Member> {
+        self.fallback.as_ref()
     }
 
     #[cfg(test)]
@@ -334,6 +346,18 @@ impl Evaluator for PartitionedModel {
     fn describe(&self) -> String {
         let Manifest { trained, groups, .. } = &self.manifest;
         format!("native, one model for each of {trained} groups of {groups}")
+    }
+
+    fn coefficients(&self) -> Result<Option<RecordBatch>> {
+        super::contents::rows(self, |kernel, signature| {
+            kernel.sums().map(|sums| contents::coefficients(signature, sums)).transpose()
+        })
+    }
+
+    fn trees(&self) -> Result<Option<RecordBatch>> {
+        super::contents::rows(self, |kernel, signature| {
+            kernel.trees().map(|trees| contents::nodes(signature, &trees)).transpose()
+        })
     }
 
     fn predict(&self, features: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

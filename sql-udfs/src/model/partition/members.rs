@@ -126,6 +126,11 @@ impl Members {
         (block, group - self.starts[block])
     }
 
+    /// The number of a block's first group.
+    pub fn first(&self, block: usize) -> usize {
+        self.starts[block]
+    }
+
     /// The models of a block.
     pub fn block(&self, block: usize) -> Result<Block> {
         let mut ready = lock(&self.ready[block]);

@@ -3,7 +3,6 @@
 //! A group's rows are taken from the columns of all, checked as a training of their own would check them, and fitted on
 //! one thread. A panic in a fit is caught; a cancellation, and memory that the pool refuses, end the whole training.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,6 +17,7 @@ use crate::train::algorithm::{Algorithm, Context};
 use crate::train::plan::Plan;
 use crate::train::rows::Rows;
 use crate::train::target::{self, Target, UNSEEN};
+use crate::train::unwinding::caught;
 use crate::train::weights::{self, ClassWeights};
 use crate::train::workers::Workers;
 use crate::train::{Metric, Watch, metrics};
@@ -123,9 +123,8 @@ impl Scratch {
         let learned = match refusal {
             Some(reason) => Err(Error::input(reason)),
             None => {
-                let fit = AssertUnwindSafe(|| self.learn(shared, rows, watch));
                 // What a panic leaves half done are vectors that the next group fills anew.
-                catch_unwind(fit).unwrap_or_else(|panic| Err(Error::internal(said(panic.as_ref()))))
+                caught(|| self.learn(shared, rows, watch))
             }
         };
         if watch.cancelled() {
@@ -189,8 +188,7 @@ pub(super) fn fallback(
     shared.data.take(rows, true, &mut train);
     let reserved = Reserved::default();
     let own = GroupWatch { outer: watch, reserved: &reserved };
-    let fit = AssertUnwindSafe(|| learn(shared, &mut train, &mut held_out, workers, &own));
-    let learned = catch_unwind(fit).unwrap_or_else(|panic| Err(Error::internal(said(panic.as_ref()))));
+    let learned = caught(|| learn(shared, &mut train, &mut held_out, workers, &own));
     if watch.cancelled() {
         return Err(Error::cancelled());
     }
@@ -313,10 +311,4 @@ fn check_features(shared: &Shared<'_>, train: &Rows, held_out: &Rows) -> Result<
         }
     }
     Ok(())
-}
-
-/// What a panic said.
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("its training failed: {}", text.unwrap_or("a panic without a text"))
 }

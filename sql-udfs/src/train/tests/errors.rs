@@ -3,8 +3,11 @@
 use arrow::array::{BinaryArray, NullArray};
 
 use super::*;
+use crate::ErrorClass;
 use crate::ErrorClass::{Input, NotFound};
-use crate::train::check;
+use crate::train::plan::Plan;
+use crate::train::testing::{Fragile, Threads};
+use crate::train::{check, train_one};
 
 /// The class, the text and the hint of a request that does not even need rows to fail.
 fn refused(request: &Request, rows: &RecordBatch) -> (crate::ErrorClass, String) {
@@ -252,4 +255,17 @@ fn a_class_alone_and_a_split_of_everything_are_refused() {
         "target `y` has more than 1000 different values: expected classes\n\
          hint: a number with that many values is learned by regression"
     );
+}
+
+#[test]
+fn a_panic_in_a_library_is_an_error_of_the_training() {
+    for threads in [1, 2] {
+        let values: Vec<f64> = (0..40).map(|i| 100.0 + f64::from(i)).collect();
+        let rows = batch(vec![("x", known(&values)), ("y", known(&values))]);
+        let request = request("linear_regression", "y");
+        let mut plan = Plan::new(&request, rows.schema_ref()).unwrap();
+        plan.algorithm = &Fragile;
+        let error = train_one(&plan, &request, vec![rows], &Threads(threads)).unwrap_err();
+        assert_eq!((error.class(), error.message()), (ErrorClass::Internal, "its training failed: a library broke"));
+    }
 }
