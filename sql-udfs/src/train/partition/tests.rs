@@ -14,11 +14,9 @@ use arrow::record_batch::RecordBatch;
 
 use crate::model::evaluator::{Evaluator, load};
 use crate::model::partition::{KeySet, PartitionedModel};
-use crate::model::signature::{Task, ValueType};
-use crate::train::algorithm::{Algorithm, Context, Fitted};
-use crate::train::parameter::{Parameters, Specification};
+use crate::train::algorithm::Algorithm;
+use crate::train::parameter::Parameters;
 use crate::train::plan::Plan;
-use crate::train::rows::Rows;
 use crate::train::testing::{Fragile, Patient, Threads};
 use crate::train::{Partition, Refresh, Request, Split, Trained, Value, Watch, refresh, train};
 use crate::{ErrorClass, Result};
