@@ -22,9 +22,13 @@ pub const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// Opens an engine on a data directory.
 pub async fn open(data_dir: &Path) -> limn_server::Result<Engine> {
+    open_within(data_dir, MEMORY_BYTES).await
+}
+
+async fn open_within(data_dir: &Path, memory_bytes: usize) -> limn_server::Result<Engine> {
     let options = EngineOptions {
         data_dir: data_dir.to_path_buf(),
-        memory_bytes: MEMORY_BYTES,
+        memory_bytes,
         disk: Arc::new(LocalDisk),
         limits: Limits::default(),
         metrics: Metrics::default(),
@@ -45,8 +49,13 @@ pub struct TestEngine {
 impl TestEngine {
     /// Opens an engine on a new directory.
     pub async fn open() -> Outcome<Self> {
+        Self::with_memory(MEMORY_BYTES).await
+    }
+
+    /// Opens an engine on an empty directory of its own, with a memory pool of so many bytes; a statement gets half of it.
+    pub async fn with_memory(bytes: usize) -> Outcome<Self> {
         let directory = Arc::new(tempfile::tempdir()?);
-        let engine = open(&directory.path().join("data")).await.context("opening the engine")?;
+        let engine = open_within(&directory.path().join("data"), bytes).await.context("opening the engine")?;
         Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use limn_tests::engine::{TestEngine, block_on};
+use limn_tests::engine::{MEMORY_BYTES, TestEngine, block_on};
 use limn_tests::wire::Reply;
 use limn_tests::{Context, Outcome, TestServer, cells, ensure, fail};
 
@@ -58,8 +58,10 @@ fn readings(groups: u64, each: u64) -> String {
 #[test]
 fn many_models_are_trained_in_one_statement_and_score_every_row_in_another() -> Outcome {
     let (groups, each) = if is_whole() { (10_000, 500) } else { (300, 50) };
+    // The values of all rows are 400 MB, which a training holds twice for a moment: a statement gets 1 GiB.
+    let memory = if is_whole() { 2 * MEMORY_BYTES } else { MEMORY_BYTES };
     block_on(async {
-        let engine = TestEngine::open().await?;
+        let engine = TestEngine::with_memory(memory).await?;
         engine.run(&readings(groups, each)).await?;
         let train = "TRAIN MODEL sites USING linear_regression TARGET y PARTITION BY (site) SPLIT NONE AS SELECT * FROM readings";
         let trained = timed(&engine, &format!("training of {groups} models of {each} rows"), train).await?;
