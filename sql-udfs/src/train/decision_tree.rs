@@ -1,7 +1,7 @@
 //! `decision_tree`: CART for numbers and for classes, on the tree engine.
 //!
-//! A feature with at most `max_bins` different values is cut exactly as scikit-learn's trees cut it; one with more is cut
-//! at the edges of bins. Texts are divided into two sets. Missing values go to the side that the training rows with a
+//! A feature with at most 4096 different values, or `max_bins`, is cut exactly as scikit-learn's trees cut it; one with
+//! more is cut at the edges of bins. Texts are divided into two sets. Missing values go to the side that the training rows with a
 //! missing value were better on, or, where there were none, to the side with more rows.
 
 use super::Value;
@@ -10,8 +10,8 @@ use super::forest;
 use super::parameter::{CLASS_WEIGHT, Default, Kind, MISSING_BRANCH, Parameters, SAMPLE_WEIGHT, Specification};
 use super::rows::Rows;
 use super::tree_parameters::{
-    self, CRITERION, MAX_BINS, MAX_DEPTH, MAX_LEAF_NODES, MIN_IMPURITY_DECREASE, MIN_SAMPLES_LEAF, MIN_SAMPLES_SPLIT,
-    TASK,
+    self, CRITERION, MAX_BINS_OF_TREES, MAX_DEPTH, MAX_LEAF_NODES, MIN_IMPURITY_DECREASE, MIN_SAMPLES_LEAF,
+    MIN_SAMPLES_SPLIT, TASK,
 };
 use crate::Result;
 use crate::model::signature::{CategoryForm, Task, ValueType};
@@ -32,7 +32,7 @@ static PARAMETERS: &[Specification] = &[
         doc: "features that each split tries: a count, a share, the root or the logarithm of all; NULL for all",
     },
     CRITERION,
-    MAX_BINS,
+    MAX_BINS_OF_TREES,
     TASK,
     MISSING_BRANCH,
     SAMPLE_WEIGHT,

@@ -12,7 +12,7 @@ use super::random::{Purpose, Random};
 use super::rows::{READ_SHARE, Rows};
 use super::sample::Sample;
 use super::target::Target;
-use super::tree::bins::{self, BINS_MAX, Column};
+use super::tree::bins::{self, BINS_MAX, Column, Fineness, WIDE_BINS_MAX};
 use super::tree::cells::{Cell, Units, Wide};
 use super::tree::classes::Classes;
 use super::tree::cut::{Criterion, Search};
@@ -168,7 +168,8 @@ fn goal<'a>(rows: &'a Rows, context: &Context<'_>) -> Result<Goal<'a>> {
 /// Fits trees that are averaged.
 pub(super) fn fit(plan: Plan, rows: &Rows, context: &Context<'_>) -> Result<Fitted> {
     let parameters = context.parameters;
-    let columns = bins::bin(rows, parameters.integer("max_bins").unwrap_or(BINS_MAX), context)?;
+    let exact = Fineness { values: WIDE_BINS_MAX, bins: BINS_MAX };
+    let columns = bins::bin(rows, parameters.integer("max_bins").map_or(exact, Fineness::of), context)?;
     let goal = goal(rows, context)?;
     let in_flight = context.workers.threads().min(plan.trees);
     context.watch.reserve(in_flight * rows.len() * (size_of::<Wide>() + 5 * size_of::<u32>()))?;

@@ -9,8 +9,8 @@ use super::forest;
 use super::parameter::{CLASS_WEIGHT, Default, Kind, MISSING_BRANCH, Parameters, SAMPLE_WEIGHT, Specification};
 use super::rows::Rows;
 use super::tree_parameters::{
-    self, CRITERION, MAX_BINS, MAX_DEPTH, MAX_LEAF_NODES, MIN_IMPURITY_DECREASE, MIN_SAMPLES_LEAF, MIN_SAMPLES_SPLIT,
-    N_ESTIMATORS, TASK,
+    self, CRITERION, MAX_BINS_OF_TREES, MAX_DEPTH, MAX_LEAF_NODES, MIN_IMPURITY_DECREASE, MIN_SAMPLES_LEAF,
+    MIN_SAMPLES_SPLIT, N_ESTIMATORS, TASK,
 };
 use crate::Result;
 use crate::model::signature::{CategoryForm, Task, ValueType};
@@ -63,7 +63,7 @@ const fn parameters(bootstrap: Specification) -> [Specification; 16] {
         bootstrap,
         MAX_SAMPLES,
         OOB_SCORE,
-        MAX_BINS,
+        MAX_BINS_OF_TREES,
         TASK,
         MISSING_BRANCH,
         SAMPLE_WEIGHT,

@@ -3,7 +3,7 @@
 //! Sums over rows are sums of whole numbers, which have one result in any order, so that work may be cut up freely among
 //! threads. It knows nothing of parameters, losses or of how trees are evaluated after they are grown.
 //!
-//! - `bins`: features as 8-bit codes; `cells`: what is summed up per bin
+//! - `bins`: features as codes of one or two bytes, `edges`: where their bins end; `cells`: what is summed up per bin
 //! - `cut`, `classes`: the best cut of a feature, of two sums or of many classes
 //! - `direct`: one tree depth first or best first, one feature at a time: decision trees and forests
 //! - `boosted`: one tree from histograms of all features, a child's being its parent's less its sibling's: boosting
@@ -17,6 +17,7 @@ pub(crate) mod classes;
 pub(crate) mod cut;
 pub(crate) mod direct;
 pub(crate) mod draft;
+mod edges;
 pub(crate) mod histogram;
 pub(crate) mod leaves;
 mod part;

@@ -2,7 +2,7 @@
 
 use super::Value;
 use super::parameter::{Default, Kind, Parameters, Specification};
-use super::tree::bins::BINS_MAX;
+use super::tree::bins::{BINS_MAX, WIDE_BINS_MAX};
 use crate::limits::{TREE_DEPTH_MAX, TREE_NODES_MAX, TREES_MAX};
 use crate::model::signature::{Task, ValueType};
 use crate::{Error, Result};
@@ -60,6 +60,14 @@ pub(super) const MAX_BINS: Specification = Specification {
     kind: Kind::Integer(2, BINS_MAX as i64),
     default: Default::Integer(BINS_MAX as i64),
     doc: "values of a feature that are told apart; a feature with more is put into that many bins",
+};
+/// [`MAX_BINS`] of trees that grow feature by feature, for which many bins cost little.
+pub(super) const MAX_BINS_OF_TREES: Specification = Specification {
+    kind: Kind::Integer(2, WIDE_BINS_MAX as i64),
+    default: Default::Null,
+    doc: "values of a feature that are told apart; a feature with more is put into that many bins; NULL to tell up to \
+          4096 values apart, and for 255 bins of a feature with more",
+    ..MAX_BINS
 };
 pub(super) const TASK: Specification = Specification {
     name: "task",

@@ -10,7 +10,7 @@ use crate::train::algorithm::{Context, Fitted};
 use crate::train::random::{Purpose, Random, uniform};
 use crate::train::rows::{READ_SHARE, Rows};
 use crate::train::target::Target;
-use crate::train::tree::bins::{self, Column};
+use crate::train::tree::bins::{self, Column, Fineness};
 use crate::train::tree::boosted::{self, Data, Grown, Leaf, Rules, Spare};
 use crate::train::tree::cells::{Narrow, Units, Wide, pack};
 use crate::train::tree::cut::{Criterion, Search};
@@ -51,7 +51,7 @@ const WEIGHT_MIN: f64 = 1e-15;
 
 /// Fits.
 pub(in crate::train) fn fit(settings: &Settings, rows: &Rows, context: &Context<'_>) -> Result<Fitted> {
-    let columns = bins::bin(rows, settings.bins_max, context)?;
+    let columns = bins::bin(rows, Fineness::of(settings.bins_max), context)?;
     let words = Words::new(&columns, rows.len(), context)?;
     let roles = roles(settings, rows, context.seed);
     let scale = scale(settings.loss, &rows.target);

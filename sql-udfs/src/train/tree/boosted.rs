@@ -241,8 +241,8 @@ impl<C: Cell> Growth<'_, C> {
         number: usize,
         histogram: &Histogram<C>,
     ) -> [Node<C>; 2] {
-        let table = histogram.get(cut.feature).into_iter().flatten().zip(0..=u8::MAX);
-        let yes_cells = table.filter(|(_, code)| cut.yes.contains(*code));
+        let table = histogram.get(cut.feature).into_iter().flatten().zip(cut.yes.table());
+        let yes_cells = table.filter(|(_, yes)| *yes);
         let yes_total = yes_cells.fold(C::default(), |sum, (cell, _)| sum.plus(*cell));
         let totals = [yes_total, node.total.minus(yes_total)];
         let bounds = self.bounds(node, cut, totals);

@@ -10,6 +10,8 @@ use super::leaves::Leaves;
 
 /// Classes by whose share texts are ordered, the most frequent ones.
 const ORDERS_MAX: usize = 8;
+/// Places to a row above which the codes of rows are sorted, rather than looked for among all.
+const PLACES_PER_ROW_MAX: usize = 8;
 
 /// The class and the weight of each row, and what cuts must keep to.
 pub(crate) struct Classes<'a> {
@@ -34,6 +36,15 @@ pub(crate) struct Scratch {
     total_rows: u64,
     yes: Vec<f64>,
     no: Vec<f64>,
+    /// The bins of the feature that is summed up; the place after them is that of missing values.
+    bins: usize,
+}
+
+impl Scratch {
+    /// Where the sums of a code are.
+    fn place(&self, code: u16) -> usize {
+        usize::from(code).min(self.bins)
+    }
 }
 
 impl Statistic for Classes<'_> {
@@ -63,8 +74,7 @@ impl Statistic for Classes<'_> {
         chance: Option<f64>,
         scratch: &mut Scratch,
     ) -> (bool, Option<Cut>) {
-        self.fill(column, rows, scratch);
-        let occupied: Vec<u8> = (0..=MISSING).filter(|code| scratch.rows[usize::from(*code)] > 0).collect();
+        let occupied = self.fill(column, rows, scratch);
         let cut = match (occupied.len() > 1, column.is_categorical()) {
             (false, _) => None,
             (true, true) => self.of_texts(feature, occupied.clone(), chance, scratch),
@@ -72,9 +82,9 @@ impl Statistic for Classes<'_> {
         };
         // The table is emptied where it was filled.
         for code in &occupied {
-            let code = usize::from(*code);
-            scratch.rows[code] = 0;
-            scratch.weights[code * self.count..(code + 1) * self.count].fill(0.0);
+            let place = scratch.place(*code);
+            scratch.rows[place] = 0;
+            scratch.weights[place * self.count..(place + 1) * self.count].fill(0.0);
         }
         (occupied.len() > 1, cut)
     }
@@ -88,14 +98,30 @@ impl Classes<'_> {
         self.weights.map_or(1.0, |weights| weights[row as usize])
     }
 
-    fn fill(&self, column: &Column, rows: &[u32], scratch: &mut Scratch) {
-        scratch.weights.resize(CODES * self.count, 0.0);
-        scratch.rows.resize(CODES, 0);
-        for row in rows {
-            let code = usize::from(column.codes[*row as usize]);
-            scratch.rows[code] += 1;
-            scratch.weights[code * self.count + self.codes[*row as usize] as usize] += self.weight(*row);
+    /// Sums up some rows; gives the codes that they have, in ascending order.
+    fn fill(&self, column: &Column, rows: &[u32], scratch: &mut Scratch) -> Vec<u16> {
+        scratch.bins = if column.wide.is_empty() { CODES - 1 } else { column.bins.count() };
+        let places = scratch.bins + 1;
+        if scratch.rows.len() < places {
+            scratch.rows.resize(places, 0);
+            scratch.weights.resize(places * self.count, 0.0);
         }
+        let mut add = |row: u32, place: usize| {
+            scratch.rows[place] += 1;
+            scratch.weights[place * self.count + self.codes[row as usize] as usize] += self.weight(row);
+        };
+        match column.wide.as_slice() {
+            [] => rows.iter().for_each(|row| add(*row, usize::from(column.codes[*row as usize]))),
+            wide => rows.iter().for_each(|row| add(*row, usize::from(wide[*row as usize]).min(places - 1))),
+        }
+        if rows.len() * PLACES_PER_ROW_MAX < places {
+            let mut codes: Vec<u16> = rows.iter().map(|row| column.code(*row as usize)).collect();
+            codes.sort_unstable();
+            codes.dedup();
+            return codes;
+        }
+        let codes = (0_u16..).take(scratch.bins).chain([MISSING]);
+        codes.zip(&scratch.rows).filter(|(_, rows)| **rows > 0).map(|(code, _)| code).collect()
     }
 
     /// What grows as classes part: `Σ n²/N` for Gini impurity, `Σ n ln(n/N)` for entropy.
@@ -113,13 +139,13 @@ impl Classes<'_> {
     }
 
     /// Goes through the prefixes of some bins; `visit` gets how many bins there are in front, and both sides.
-    fn prefixes(&self, order: &[u8], scratch: &mut Scratch, mut visit: impl FnMut(usize, Side<'_>, Side<'_>)) {
-        let Scratch { weights, rows, total, total_rows, yes, no } = scratch;
+    fn prefixes(&self, order: &[u16], scratch: &mut Scratch, mut visit: impl FnMut(usize, Side<'_>, Side<'_>)) {
+        let Scratch { weights, rows, total, total_rows, yes, no, bins } = scratch;
         yes.clear();
         yes.resize(self.count, 0.0);
         let mut yes_rows = 0;
         for (before, code) in order.iter().enumerate() {
-            let at = usize::from(*code);
+            let at = usize::from(*code).min(*bins);
             let bin = &weights[at * self.count..(at + 1) * self.count];
             yes.iter_mut().zip(bin).for_each(|(sum, weight)| *sum += weight);
             no.clear();
@@ -133,7 +159,7 @@ impl Classes<'_> {
         &self,
         feature: usize,
         column: &Column,
-        occupied: &[u8],
+        occupied: &[u16],
         chance: Option<f64>,
         scratch: &mut Scratch,
     ) -> Option<Cut> {
@@ -152,7 +178,7 @@ impl Classes<'_> {
             if missing_yes && !missing {
                 continue;
             }
-            let order: Vec<u8> = missing_yes.then_some(MISSING).into_iter().chain(known.iter().copied()).collect();
+            let order: Vec<u16> = missing_yes.then_some(MISSING).into_iter().chain(known.iter().copied()).collect();
             self.prefixes(&order, scratch, |bins, yes, no| {
                 let bins = bins - usize::from(missing_yes);
                 // A missing value alone is on the other side than all that is known.
@@ -165,25 +191,22 @@ impl Classes<'_> {
                     Some((_, threshold)) => threshold,
                     None => known.get(bins).map_or(f64::INFINITY, |above| column.bins.threshold(below, *above)),
                 };
-                let mut codes = Codes::up_to(below);
-                if missing_yes || (!missing && yes.1 >= no.1) {
-                    codes.insert(MISSING);
-                }
+                let codes = Codes::up_to(below, missing_yes || (!missing && yes.1 >= no.1));
                 best = better(best, Some(Cut { feature, yes: codes, threshold, gain }));
             });
         }
         best
     }
 
-    fn of_texts(&self, feature: usize, mut order: Vec<u8>, chance: Option<f64>, scratch: &mut Scratch) -> Option<Cut> {
+    fn of_texts(&self, feature: usize, mut order: Vec<u16>, chance: Option<f64>, scratch: &mut Scratch) -> Option<Cut> {
         let whole = self.purity(&scratch.total);
         let mut classes: Vec<usize> = (0..self.count).collect();
         classes.sort_by(|a, b| scratch.total[*b].total_cmp(&scratch.total[*a]).then(a.cmp(b)));
         classes.truncate(if chance.is_some() { 1 } else { ORDERS_MAX });
         let mut best: Option<Cut> = None;
         for class in classes {
-            let share = |code: &u8, scratch: &Scratch| {
-                let at = usize::from(*code) * self.count;
+            let share = |code: &u16, scratch: &Scratch| {
+                let at = scratch.place(*code) * self.count;
                 scratch.weights[at + class] / scratch.weights[at..at + self.count].iter().sum::<f64>()
             };
             match chance {
@@ -198,9 +221,7 @@ impl Classes<'_> {
                 let Some(gain) = self.gain(yes, no, whole) else { return };
                 // What the node saw none of goes with the majority: it is named by the smaller side.
                 let named = if yes.1 > no.1 { &order[bins..] } else { &order[..bins] };
-                let mut codes = Codes::default();
-                named.iter().for_each(|code| codes.insert(*code));
-                let yes = codes.naming_texts(order.iter().copied());
+                let yes = Codes::of_texts(named.iter().copied()).naming_texts(order.iter().copied());
                 best = better(best, Some(Cut { feature, yes, threshold: 0.0, gain }));
             });
         }
@@ -210,6 +231,7 @@ impl Classes<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins::Fineness;
     use super::*;
 
     fn best(codes: &[u32], column: &Column, entropy: bool) -> Option<Cut> {
@@ -227,7 +249,7 @@ mod tests {
 
     #[test]
     fn numbers_of_three_classes_by_hand() {
-        let column = Column::new(&[1.0, 2.0, 3.0, 4.0, f64::NAN], 0, 255);
+        let column = Column::new(&[1.0, 2.0, 3.0, 4.0, f64::NAN], 0, Fineness::of(255));
         // The two of class 0 against one each of the others, with whom the missing one goes.
         let cut = best(&[0, 0, 1, 2, 2], &column, false).unwrap();
         assert_eq!((cut.threshold, cut.yes.contains(MISSING)), (2.5, false));
@@ -242,13 +264,13 @@ mod tests {
 
     #[test]
     fn texts_of_three_classes() {
-        let column = Column::new(&[0.0, 1.0, 2.0, 1.0, 0.0, 2.0], 3, 255);
+        let column = Column::new(&[0.0, 1.0, 2.0, 1.0, 0.0, 2.0], 3, Fineness::of(255));
         let cut = best(&[1, 0, 2, 0, 1, 2], &column, false).unwrap();
         assert!((cut.gain - 2.0).abs() < 1e-12, "{}", cut.gain);
         // All that are known against what is missing.
-        let column = Column::new(&[0.0, 1.0, 1.0, f64::NAN], 2, 255);
+        let column = Column::new(&[0.0, 1.0, 1.0, f64::NAN], 2, Fineness::of(255));
         let cut = best(&[0, 0, 0, 2], &column, false).unwrap();
         assert_eq!([0, 1, MISSING].map(|code| cut.yes.contains(code)), [true, true, false]);
-        assert_eq!(best(&[1, 0, 2], &Column::new(&[1.0; 3], 2, 255), false), None);
+        assert_eq!(best(&[1, 0, 2], &Column::new(&[1.0; 3], 2, Fineness::of(255)), false), None);
     }
 }

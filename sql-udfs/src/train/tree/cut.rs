@@ -16,7 +16,7 @@ const ROWS_PER_CATEGORY_MIN: u64 = 10;
 /// The bins of one feature that a node has rows in, ascending, the missing ones apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Occupied<C> {
-    pub codes: Vec<u8>,
+    pub codes: Vec<u16>,
     /// The sums of each.
     pub cells: Vec<C>,
     /// The sums of the rows with a missing value, where there are some.
@@ -38,7 +38,7 @@ impl<C: Cell> Occupied<C> {
     }
 
     /// Adds rows of a code, which is that of the last call or a greater one.
-    pub fn add(&mut self, code: u8, cell: C) {
+    pub fn add(&mut self, code: u16, cell: C) {
         if code == MISSING {
             self.missing = Some(self.missing.map_or(cell, |missing| missing.plus(cell)));
             return;
@@ -271,7 +271,7 @@ impl Search<'_> {
         let whole = total.sums(self.units);
         let scale = whole.weight / whole.rows as f64 * self.smoothing;
         let rows_min = if self.smoothing > 0.0 { ROWS_PER_CATEGORY_MIN } else { 1 };
-        let mut ordered: Vec<(f64, u8, C)> = known
+        let mut ordered: Vec<(f64, u16, C)> = known
             .chain(missing)
             .filter_map(|(code, cell)| {
                 let sums = cell.sums(self.units);
@@ -293,45 +293,36 @@ impl Search<'_> {
                 .flatten()
                 .map(|way| Way { bins: cells.len(), ..way })
         })?;
-        let mut yes = Codes::default();
-        let mut sum = C::default();
-        for (_, code, cell) in &ordered[..way.bins] {
-            yes.insert(*code);
-            sum = sum.plus(*cell);
-        }
-        let (inside, all) = (sum.sums(self.units).rows, whole.rows);
+        let (inside, outside) = ordered.split_at(way.bins);
+        let sum = inside.iter().fold(C::default(), |sum, (_, _, cell)| sum.plus(*cell)).sums(self.units);
         // What the node saw none of goes with the majority: it is named by the smaller side.
-        if inside * 2 > all && ordered.len() == occupied.codes.len() + usize::from(occupied.missing.is_some()) {
-            yes = Codes::default();
-            ordered[way.bins..].iter().for_each(|(_, code, _)| yes.insert(*code));
-        }
+        let all_are_ordered = ordered.len() == occupied.codes.len() + usize::from(occupied.missing.is_some());
+        let named = if sum.rows * 2 > whole.rows && all_are_ordered { outside } else { inside };
+        let yes = Codes::of_texts(named.iter().map(|(_, code, _)| *code));
         let yes = yes.naming_texts(occupied.codes.iter().copied());
         Some(Cut { feature, yes, threshold: 0.0, gain: way.gain })
     }
 }
 
 /// A place of a code in an order that a number decides.
-pub(super) fn scattered(code: u8, share: f64) -> u64 {
+pub(super) fn scattered(code: u16, share: f64) -> u64 {
     let key = share.to_bits() ^ u64::from(code).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     key ^ (key >> 27)
 }
 
-fn cut_of_numbers(feature: usize, way: Way, below: u8, threshold: f64) -> Cut {
-    let mut yes = Codes::up_to(below);
-    if way.missing_yes {
-        yes.insert(MISSING);
-    }
-    Cut { feature, yes, threshold, gain: way.gain }
+fn cut_of_numbers(feature: usize, way: Way, below: u16, threshold: f64) -> Cut {
+    Cut { feature, yes: Codes::up_to(below, way.missing_yes), threshold, gain: way.gain }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins::Fineness;
     use super::super::cells::Wide;
     use super::*;
 
     /// Rows of (code, gradient, weight).
-    fn found(rows: &[(u8, f64, f64)], column: &Column, search: &Search<'_>, monotone: Monotone) -> Option<Cut> {
+    fn found(rows: &[(u16, f64, f64)], column: &Column, search: &Search<'_>, monotone: Monotone) -> Option<Cut> {
         let (mut occupied, mut total) = (Occupied::default(), Wide::default());
         for (code, gradient, weight) in rows {
             let cell = Wide::pack(*gradient, *weight, search.units);
@@ -347,7 +338,7 @@ mod tests {
     }
 
     fn numbers() -> Column {
-        Column::new(&(0..10).map(f64::from).collect::<Vec<_>>(), 0, 255)
+        Column::new(&(0..10).map(f64::from).collect::<Vec<_>>(), 0, Fineness::of(255))
     }
 
     #[test]
@@ -392,7 +383,7 @@ mod tests {
     #[test]
     fn texts_are_divided_by_their_means() {
         let units = Units::new(100, 1.0, 1.0);
-        let column = Column::new(&[0.0, 1.0, 2.0, 3.0], 4, 255);
+        let column = Column::new(&[0.0, 1.0, 2.0, 3.0], 4, Fineness::of(255));
         let rows = [(0, 1.0, 1.0), (1, 0.0, 1.0), (1, 0.0, 1.0), (2, 0.9, 1.0), (3, 0.1, 1.0), (MISSING, 0.0, 1.0)];
         let cut = found(&rows, &column, &search(&units), Monotone::FREE).unwrap();
         // {0, 2} against {1, 3, missing}: the smaller side is named.
@@ -402,7 +393,7 @@ mod tests {
     #[test]
     fn texts_against_missing_values_are_named() {
         let units = Units::new(100, 1.0, 1.0);
-        let column = Column::new(&[0.0, 1.0], 2, 255);
+        let column = Column::new(&[0.0, 1.0], 2, Fineness::of(255));
         let rows = [(0, 1.0, 1.0), (0, 1.0, 1.0), (1, 1.0, 1.0), (MISSING, 0.0, 1.0)];
         let cut = found(&rows, &column, &search(&units), Monotone::FREE).unwrap();
         assert_eq!([0, 1, MISSING].map(|code| cut.yes.contains(code)), [true, true, false]);

@@ -155,8 +155,8 @@ impl<S: Statistic> Growth<'_, S> {
             check_size(self.draft.cuts.len(), self.values.len())?;
             let rows = &mut self.rows[node.start..node.end];
             let number = self.draft.cut(node.place, node.cut, rows.len())?;
-            let codes = &self.columns[node.cut.feature].codes;
-            let middle = node.start + part(rows, &mut self.spare[node.start..node.end], codes, &node.cut.yes.table());
+            let column = &self.columns[node.cut.feature];
+            let middle = node.start + part(rows, &mut self.spare[node.start..node.end], column, &node.cut.yes);
             self.add(node.start, middle, node.depth + 1, Some((number, true)))?;
             self.add(middle, node.end, node.depth + 1, Some((number, false)))?;
         }

@@ -1,45 +1,74 @@
 //! A tree while it grows: its cuts in the order in which they were made, and where each leads.
 
-use super::bins::{BINS_MAX, Column, MISSING};
+use super::bins::{CODES, Column, MISSING, MISSING_BYTE};
 use crate::limits::{ARTIFACT_BYTES_MAX, TREE_NODES_MAX};
 use crate::model::trees::{Child, Split, Test, Tree};
 use crate::{Error, Result};
 
-/// A set of codes, [`MISSING`] among them.
+/// A set of codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Codes([u64; 4]);
+pub(crate) struct Codes {
+    known: Known,
+    /// Whether [`MISSING`] is among them.
+    pub missing: bool,
+}
+
+/// A set of codes, without [`MISSING`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Those of numbers from 0 to this one.
+    UpTo(u16),
+    /// Those of texts whose bit is 1.
+    Texts([u64; 4]),
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Known::Texts([0; 4])
+    }
+}
 
 impl Codes {
-    /// The codes from 0 to this one.
-    pub fn up_to(last: u8) -> Self {
-        let mut codes = Codes::default();
-        (0..=last).for_each(|code| codes.insert(code));
-        codes
+    /// The codes of numbers from 0 to this one, and [`MISSING`] or not.
+    pub fn up_to(last: u16, missing: bool) -> Self {
+        Codes { known: Known::UpTo(last), missing }
     }
 
-    /// Adds a code.
-    pub fn insert(&mut self, code: u8) {
-        self.0[usize::from(code >> 6)] |= 1 << (code & 63);
+    /// The codes of some texts, or [`MISSING`] among them.
+    pub fn of_texts(codes: impl IntoIterator<Item = u16>) -> Self {
+        let (mut texts, mut missing) = ([0; 4], false);
+        for code in codes {
+            match code {
+                MISSING => missing = true,
+                code => texts[usize::from(code >> 6) & 3] |= 1 << (code & 63),
+            }
+        }
+        Codes { known: Known::Texts(texts), missing }
     }
 
     /// Whether a code is in it.
-    pub fn contains(&self, code: u8) -> bool {
-        self.0[usize::from(code >> 6)] >> (code & 63) & 1 == 1
+    pub fn contains(&self, code: u16) -> bool {
+        match (self.known, code) {
+            (_, MISSING) => self.missing,
+            (Known::UpTo(last), _) => code <= last,
+            (Known::Texts(texts), _) => texts[usize::from(code >> 6) & 3] >> (code & 63) & 1 == 1,
+        }
     }
 
     /// The codes, or, where only [`MISSING`] is among them, all others of those that are present: a test names texts.
-    pub fn naming_texts(self, present: impl IntoIterator<Item = u8>) -> Self {
-        if (0..MISSING).any(|code| self.contains(code)) {
-            return self;
+    pub fn naming_texts(self, present: impl IntoIterator<Item = u16>) -> Self {
+        match self.known == Known::default() {
+            true => Codes::of_texts(present.into_iter().filter(|code| *code != MISSING)),
+            false => self,
         }
-        let mut others = Codes::default();
-        present.into_iter().filter(|code| *code != MISSING).for_each(|code| others.insert(code));
-        others
     }
 
-    /// A table with `true` for each code in it.
-    pub fn table(&self) -> [bool; BINS_MAX + 1] {
-        std::array::from_fn(|code| self.contains(code as u8))
+    /// A table with `true` for each byte that stands for a code in it.
+    pub fn table(&self) -> [bool; CODES] {
+        std::array::from_fn(|code| match code == usize::from(MISSING_BYTE) {
+            true => self.missing,
+            false => self.contains(code as u16),
+        })
     }
 }
 
@@ -59,7 +88,7 @@ impl Cut {
     fn test(&self, column: &Column) -> Test {
         match column.is_categorical() {
             false => Test::AtMost(self.threshold),
-            true => Test::AnyOf((0..MISSING).filter(|code| self.yes.contains(*code)).collect()),
+            true => Test::AnyOf((0..MISSING_BYTE).filter(|code| self.yes.contains(u16::from(*code))).collect()),
         }
     }
 }
@@ -124,7 +153,7 @@ impl Draft {
                 Child::Leaf(leaf) => return leaf,
                 Child::Node(node) => {
                     let cut = &self.cuts[node];
-                    let yes = cut.yes.contains(columns[cut.feature].codes[row]);
+                    let yes = cut.yes.contains(columns[cut.feature].code(row));
                     at = self.children[node][usize::from(!yes)];
                 }
             }
@@ -150,7 +179,7 @@ impl Draft {
         let split = |((cut, rows), [yes, no]): ((&Cut, &u64), &[Child; 2])| Split {
             feature: cut.feature,
             test: cut.test(&columns[cut.feature]),
-            missing_follows_yes: cut.yes.contains(MISSING),
+            missing_follows_yes: cut.yes.missing,
             yes: *yes,
             no: *no,
             rows: *rows,
@@ -175,28 +204,33 @@ fn too_large(what: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins::Fineness;
     use super::*;
 
     #[test]
     fn sets_of_codes() {
-        let mut codes = Codes::up_to(70);
-        codes.insert(MISSING);
-        let table = codes.table();
-        let found: Vec<usize> = (0..256).filter(|code| table[*code]).collect();
-        assert_eq!(found, (0..=70).chain([255]).collect::<Vec<_>>());
-        assert!(Codes::up_to(255).table().iter().all(|code| *code));
+        let found = |codes: Codes| (0..CODES).filter(|code| codes.table()[*code]).collect::<Vec<_>>();
+        assert_eq!(found(Codes::up_to(70, true)), (0..=70).chain([255]).collect::<Vec<_>>());
+        assert_eq!(found(Codes::up_to(4000, false)), (0..=254).collect::<Vec<_>>());
+        assert_eq!(found(Codes::of_texts([3, 254, MISSING, 64])), [3, 64, 254, 255]);
+        let many = Codes::up_to(4000, false);
+        assert_eq!([4000, 4001, MISSING].map(|code| many.contains(code)), [true, false, false]);
+        // What is missing alone is named by all others.
+        let missing = Codes::of_texts([MISSING]);
+        assert_eq!(found(missing.naming_texts([1, 5, MISSING])), [1, 5]);
+        assert_eq!(found(Codes::of_texts([5]).naming_texts([1, 5, MISSING])), [5]);
     }
 
     #[test]
     fn a_draft_leads_rows_to_leaves_and_becomes_a_tree() {
-        let columns = [Column::new(&[1.0, 2.0, f64::NAN], 0, 255), Column::new(&[0.0, 1.0, 2.0], 3, 255)];
+        let columns = [(&[1.0, 2.0, f64::NAN], 0), (&[0.0, 1.0, 2.0], 3)]
+            .map(|(values, texts): (&[f64; 3], usize)| Column::new(values, texts, Fineness::of(255)));
         let mut draft = Draft::default();
         let cut = |feature, yes, threshold| Cut { feature, yes, threshold, gain: 2.0 };
-        let mut texts = Codes::default();
-        [1, 2].into_iter().for_each(|code| texts.insert(code));
+        let texts = Codes::of_texts([1, 2]);
         let root = draft.cut(None, cut(1, texts, 0.0), 3).unwrap();
         draft.leaf(Some((root, false)), &[7.0], 1);
-        let below = draft.cut(Some((root, true)), cut(0, Codes::up_to(1), 1.5), 2).unwrap();
+        let below = draft.cut(Some((root, true)), cut(0, Codes::up_to(1, false), 1.5), 2).unwrap();
         draft.leaf(Some((below, true)), &[8.0], 1);
         draft.leaf(Some((below, false)), &[9.0], 1);
         assert_eq!([0, 1, 2].map(|row| draft.walk(&columns, row)), [0, 1, 2]);

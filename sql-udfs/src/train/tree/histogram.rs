@@ -116,7 +116,7 @@ pub(crate) fn occupied<C: Cell>(table: &[C; CODES], bins: usize, occupied: &mut 
     occupied.cells.resize(CODES, empty);
     // Written to the next place always, which moves on where it counts: which bins are empty cannot be foreseen.
     let mut count = 0;
-    for (cell, code) in table[..bins].iter().zip(0..=u8::MAX) {
+    for (cell, code) in table[..bins].iter().zip(0_u16..) {
         occupied.codes[count] = code;
         occupied.cells[count] = *cell;
         count += usize::from(*cell != empty);
@@ -129,6 +129,7 @@ pub(crate) fn occupied<C: Cell>(table: &[C; CODES], bins: usize, occupied: &mut 
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins::Fineness;
     use super::super::cells::{Narrow, Units, Wide};
     use super::*;
     use crate::train::random::{Purpose, Random};
@@ -140,7 +141,7 @@ mod tests {
         let columns: Vec<Column> = (0..features)
             .map(|_| {
                 let value = |v: usize| if v == 0 { f64::NAN } else { v as f64 };
-                Column::new(&(0..n).map(|_| value(random.below(50))).collect::<Vec<_>>(), 0, 255)
+                Column::new(&(0..n).map(|_| value(random.below(50))).collect::<Vec<_>>(), 0, Fineness::of(255))
             })
             .collect();
         let units = Units::new(n, 1.0, 1.0);
