@@ -15,6 +15,7 @@ import adbc_driver_manager
 import pyarrow as pa
 import pyarrow.compute
 
+import adbc_session
 from check import expect, refused
 
 STATUS = adbc_driver_manager.AdbcStatusCode
@@ -325,22 +326,11 @@ def incremental(connection):
     expect(rows(connection, "SELECT count(*) FROM polled"), [(1000,)], "an effect that was polled")
 
 
-def option_of(connection, option):
-    """The value of a session option, None where the session has none."""
-    try:
-        return connection.adbc_connection.get_option(option)
-    except adbc_driver_manager.Error as error:
-        expect(error.status_code, STATUS.NOT_FOUND, option)
-        return None
-
-
 def options(url):
     """What the driver passes on: session options, headers, cookies."""
-    option = "adbc.flight.sql.session.option.statement_timeout"
+    option = adbc_session.OPTION
     with flight_sql.connect(url, autocommit=True) as connection:
-        connection.adbc_connection.set_options(**{option: "2min"})
-        # The driver takes the session's token from the answer in the background, at times after its next call.
-        expect(next((True for _ in range(1000) if option_of(connection, option) == "2min"), False), True, option)
+        adbc_session.hold(connection)
         expect(rows(connection, "SHOW statement_timeout"), [("statement_timeout", "2min")])
         for name, value in [("adbc.flight.sql.session.option.nothing", "1"), (option, "soon")]:
             error = refused(adbc_driver_manager.Error, "",

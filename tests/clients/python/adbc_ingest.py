@@ -11,6 +11,7 @@ import adbc_driver_flightsql.dbapi as flight_sql
 import adbc_driver_manager
 import pyarrow as pa
 
+import adbc_session
 from check import expect, refused
 
 STATUS = adbc_driver_manager.AdbcStatusCode
@@ -186,6 +187,8 @@ def much(cursor):
 def temporary(url, connection):
     """A temporary table is the session's own, in every mode, and goes with it."""
     with flight_sql.connect(url, autocommit=True) as own, own.cursor() as cursor:
+        adbc_session.hold(own)
+
         def ingest(mode, data=DATA):
             return cursor.adbc_ingest("passing", data, mode=mode, temporary=True)
 
@@ -201,6 +204,7 @@ def temporary(url, connection):
     with connection.cursor() as cursor:
         refused(adbc_driver_manager.Error, "passing", lambda: rows(cursor, "SELECT * FROM passing"))
     with flight_sql.connect(url, autocommit=True) as other, other.cursor() as cursor:
+        adbc_session.hold(other)
         # A table that lasts may have the name; in the session of a temporary one it is hidden, and not harmed.
         expect(cursor.adbc_ingest("both", DATA.slice(0, 1), mode="create"), 1)
         expect(cursor.adbc_ingest("both", DATA, mode="create", temporary=True), 3)
