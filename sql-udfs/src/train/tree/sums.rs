@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn codes_of_two_bytes_give_the_sums_of_plain_loops() {
         let units = Units::new(4000, 1.0, 1.0);
-        let value = |i: u32| if i % 11 == 0 { f64::NAN } else { f64::from(i * 37 % 1000) };
+        let value = |i: u32| if i.is_multiple_of(11) { f64::NAN } else { f64::from(i * 37 % 1000) };
         let column = Column::new(&(0..4000).map(value).collect::<Vec<_>>(), 0, Fineness::of(1000));
         assert_eq!(column.wide.len(), 4000);
         let mut scratch = WideScratch::default();
