@@ -108,6 +108,36 @@ mod tests {
     }
 
     #[test]
+    fn more_values_than_a_byte_has_are_cut_exactly() {
+        let x: Vec<f64> = (0..1000).map(|i| f64::from(i * 7 % 1000)).collect();
+        let y: Vec<f64> = x.iter().map(|x| x * x).collect();
+        let rows = Rows::new(vec![x.clone()], Target::Numbers(y.clone()));
+        assert_eq!(predictions(&rows, 0, &[], &[&x]), y);
+        let few = [("max_bins", Value::Integer(255))];
+        assert_ne!(predictions(&rows, 0, &few, &[&x]), y);
+        // Three classes, one of them with a value among another's, and a missing value that is the only one of its class.
+        let mut x = x;
+        x[500] = f64::NAN;
+        let codes: Vec<u32> = x
+            .iter()
+            .map(|x| {
+                if x.is_nan() {
+                    3
+                } else if *x == 601.0 {
+                    0
+                } else {
+                    *x as u32 / 334
+                }
+            })
+            .collect();
+        let rows = Rows::new(vec![x.clone()], Target::Classes(codes.clone()));
+        let found = predictions(&rows, 4, &[], &[&x]);
+        for (shares, code) in found.chunks(4).zip(codes) {
+            assert_eq!(shares[code as usize], 1.0, "{shares:?}");
+        }
+    }
+
+    #[test]
     fn large_nodes_and_small_ones_grow_the_same_exact_tree() {
         // More rows than a node sorts: histograms, their differences and sorting all take part.
         let n = 4000;

@@ -173,6 +173,9 @@ pub(super) fn fit(plan: Plan, rows: &Rows, context: &Context<'_>) -> Result<Fitt
     let goal = goal(rows, context)?;
     let in_flight = context.workers.threads().min(plan.trees);
     context.watch.reserve(in_flight * rows.len() * (size_of::<Wide>() + 5 * size_of::<u32>()))?;
+    // What a tree of classes sums up per bin grows with both.
+    let bins = columns.iter().map(|column| column.bins.count() + 1).max().unwrap_or(0);
+    context.watch.reserve(in_flight * bins * (context.classes + 1) * size_of::<f64>())?;
     let usable = usable(rows);
     let per_tree = count_or_share(parameters, "max_samples", usable.len());
     let sample = |tree: usize| {
