@@ -321,6 +321,7 @@ impl Shared {
         let whole = self.stored(batch)?;
         let stay: BooleanArray = marks.iter().map(|mark| Some(*mark == Mark::None)).collect();
         let rows = filter_record_batch(&whole, &stay)?;
+        let rows = RecordBatch::try_new(self.schema.clone(), rows.columns().to_vec())?;
         let changes = match &self.changes {
             None => Vec::new(),
             Some(schema) => {
