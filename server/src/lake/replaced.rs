@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::scalar::ScalarValue;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::{Action, Add, MetadataExt, Remove, StructField, StructType};
@@ -58,6 +58,14 @@ fn partition(raw: &HashMap<String, Option<String>>, schema: &SchemaRef) -> Resul
 
 /// The table's metadata with more columns.
 pub fn with_columns(before: &DeltaTableState, added: &[Arc<Field>]) -> Result<Action> {
+    let is_local = |field: &Arc<Field>| has_local_time(field.data_type());
+    if added.iter().any(is_local) && !before.snapshot().arrow_schema().fields().iter().any(is_local) {
+        // The table would need a feature of the protocol that it was made without.
+        return Err(Error::unsupported(
+            "the first column of type TIMESTAMP without a time zone is not added by a MERGE",
+        )
+        .with_hint("cast it to TIMESTAMP WITH TIME ZONE in the source"));
+    }
     let mut fields: Vec<StructField> = before.snapshot().schema().fields().cloned().collect();
     for field in added {
         let nullable = Field::clone(field).with_nullable(true);
@@ -70,4 +78,13 @@ pub fn with_columns(before: &DeltaTableState, added: &[Arc<Field>]) -> Result<Ac
     let metadata =
         before.snapshot().metadata().clone().with_schema(&schema).map_err(|error| super::error::delta(error.into()))?;
     Ok(Action::Metadata(metadata))
+}
+
+fn has_local_time(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Timestamp(_, zone) => zone.is_none(),
+        DataType::Struct(fields) => fields.iter().any(|field| has_local_time(field.data_type())),
+        DataType::List(item) | DataType::Map(item, _) => has_local_time(item.data_type()),
+        _ => false,
+    }
 }
