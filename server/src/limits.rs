@@ -189,6 +189,8 @@ pub const POLL_WAIT: Duration = Duration::from_millis(250);
 
 /// Attempts of one statement's commit when other writers win.
 pub const COMMIT_ATTEMPTS_MAX: usize = 10;
+/// Batches of a table's change data feed that wait for their writer.
+pub const CHANGE_BATCHES_QUEUED_MAX: usize = 4;
 /// Commits between two checkpoints of a table.
 pub const CHECKPOINT_INTERVAL_COMMITS: u64 = 20;
 /// Commits of a system table that are kept before its last checkpoint; older ones are removed.

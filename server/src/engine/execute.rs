@@ -11,6 +11,7 @@ use datafusion::scalar::ScalarValue;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::Scope;
+use super::change::{self, Changing};
 use super::context::{Progress, StatementContext};
 use super::open::Inner;
 use super::plan::{self, Planned};
@@ -44,6 +45,11 @@ async fn describe_other(scope: Scope, ctx: &StatementContext, statement: Stateme
         }
         Statement::Insert(insert) => {
             let planned = insert::planned(scope, *insert).await?;
+            effect(Kind::Effect, output::count_schema(), Some(&planned))
+        }
+        Statement::Change(change) => {
+            let name = change.target().table.clone();
+            let planned = change::planned(scope, &Changing::Change(change), &name).await?;
             effect(Kind::Effect, output::count_schema(), Some(&planned))
         }
         Statement::CreateTable(table) => match &table.query {
@@ -196,12 +202,23 @@ async fn effect_of(
 ) -> Result<Answer> {
     ctx.check()?;
     let scope = Scope::new(inner, ctx);
-    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_) | Statement::User(_))
-    {
+    let takes_parameters = matches!(
+        statement,
+        Statement::Insert(_)
+            | Statement::Change(_)
+            | Statement::CreateTable(_)
+            | Statement::Train(_)
+            | Statement::User(_)
+    );
+    if !takes_parameters {
         no_parameters(parameters)?;
     }
     match statement {
         Statement::Insert(statement) => insert::run(scope, *statement, parameters).await,
+        Statement::Change(changed) => {
+            let name = changed.target().table.clone();
+            change::run(scope, Changing::Change(changed), &name, parameters).await
+        }
         Statement::CreateTable(table) => table_statements::create_table(scope, *table, parameters).await,
         Statement::CreateView(view) => table_statements::create_view(scope, view).await,
         Statement::CreateSchema { name, if_not_exists } => {

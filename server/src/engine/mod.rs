@@ -28,6 +28,9 @@
 //! - `show`, `describe_model`: small tables about the catalog and the registry
 
 mod catalog;
+mod change;
+mod change_insert;
+mod change_plan;
 mod columns;
 pub mod context;
 mod copy;

@@ -66,6 +66,11 @@ impl DataFiles {
         self.adds.len()
     }
 
+    /// The files, as the log says them.
+    pub fn into_adds(self) -> Vec<Add> {
+        self.adds
+    }
+
     /// What a commit says to make them part of the table.
     pub fn into_actions(self) -> impl Iterator<Item = Action> {
         self.adds.into_iter().map(Action::Add)

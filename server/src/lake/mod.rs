@@ -10,6 +10,7 @@
 //! - `table`: a Delta table's states, open at several versions; `temporary`: one that no catalog names
 //! - `create`, `write`, `staging`: what a statement does to a table
 //! - `definition`, `constraints`, `rows`, `align`, `data_files`: with what it does so
+//! - `rewrite`: what changes rows; `numbered`, `marks`, `survivors`, `replaced`: with what it does so
 //! - `snapshot`, `provider`, `bounds`, `history`, `changes`: what is read of one
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
@@ -36,14 +37,19 @@ mod error;
 mod history;
 mod lane;
 mod log_store;
+mod marks;
 mod named_files;
+mod numbered;
 mod open;
 mod provider;
 mod relations;
+mod replaced;
+mod rewrite;
 mod rows;
 mod snapshot;
 mod staging;
 mod store;
+mod survivors;
 mod system_table;
 mod table;
 mod temporary;
@@ -67,6 +73,7 @@ pub use directory::{DataDirectory, Holder};
 pub use named_files::NamedFiles;
 pub use open::Lake;
 pub use provider::TableVersion;
+pub use rewrite::{ChangeKind, ChangePlan, ChangeTarget, RowAction, RowChange};
 pub use staging::{Shape, Staged};
 pub use system_table::SystemTable;
 pub use temporary::{TemporaryTable, is_temporary};

@@ -105,19 +105,7 @@ impl Rows {
     }
 
     fn check(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        for (field, column) in self.schema.fields().iter().zip(batch.columns()) {
-            if !field.is_nullable() && column.null_count() > 0 {
-                return Err(Error::input(format!(
-                    "column `{}` of `{}` is NOT NULL, found NULL in {} of {} rows",
-                    field.name(),
-                    self.table,
-                    column.null_count(),
-                    column.len()
-                )));
-            }
-        }
-        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?;
-        self.constraints.check(&batch, &self.table)?;
+        let batch = checked(batch, &self.schema, &self.constraints, &self.table)?;
         self.counter.count(batch.num_rows());
         Ok(batch)
     }
@@ -128,6 +116,23 @@ impl Rows {
         failure.get_or_insert_with(|| error.clone());
         error.into_datafusion()
     }
+}
+
+/// The batch as rows of a table: an `Input` error where a NULL or a constraint of the table forbids it.
+pub fn checked(batch: RecordBatch, schema: &SchemaRef, constraints: &Constraints, table: &str) -> Result<RecordBatch> {
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        if !field.is_nullable() && column.null_count() > 0 {
+            return Err(Error::input(format!(
+                "column `{}` of `{table}` is NOT NULL, found NULL in {} of {} rows",
+                field.name(),
+                column.null_count(),
+                column.len()
+            )));
+        }
+    }
+    let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?;
+    constraints.check(&batch, table)?;
+    Ok(batch)
 }
 
 impl fmt::Debug for Rows {

@@ -117,6 +117,13 @@ pub(super) struct Linked {
     files: Vec<Path>,
 }
 
+impl Linked {
+    /// Files that a commit of `gate` is going to name.
+    pub(super) fn new(lake: &Lake, gate: &CommitGate, files: Vec<Path>) -> Self {
+        Linked { lake: lake.clone(), gate: gate.clone(), files }
+    }
+}
+
 impl Drop for Linked {
     fn drop(&mut self) {
         // From there on the log may name the files, whatever was answered.

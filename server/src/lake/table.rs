@@ -64,6 +64,11 @@ impl Table {
         GuardedLogStore::new(self.log_store.clone(), self.lane(), gate.clone(), base)
     }
 
+    /// The same for an attempt whose commit must be the next version after `base`.
+    pub fn guarded_alone(&self, gate: &CommitGate, base: Version) -> Arc<GuardedLogStore> {
+        GuardedLogStore::next(self.log_store.clone(), self.lane(), gate.clone(), base)
+    }
+
     /// Who may write when.
     pub fn lane(&self) -> Lane {
         self.lane.clone()

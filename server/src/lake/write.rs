@@ -88,7 +88,11 @@ impl Insert {
         let rows = Rows::plan(self.plan.clone(), &schema, constraints, &name, &self.state, onlooker).await?;
         let source = provider_as_source(Arc::new(rows.clone().into_table()?));
         let input = LogicalPlanBuilder::scan("rows", source, None)?.build()?;
-        let guarded = table.guarded(&self.notes.gate, Some(before.version()));
+        // What replaces all rows must follow what it read at once: rows that came between would stay.
+        let guarded = match self.overwrite {
+            true => table.guarded_alone(&self.notes.gate, before.version()),
+            false => table.guarded(&self.notes.gate, Some(before.version())),
+        };
         let write = WriteBuilder::new(guarded.clone(), Some(before.snapshot().clone()))
             .with_input_plan(input)
             .with_session_state(Arc::new(planner_of_deltalake(&self.state)))

@@ -9,6 +9,7 @@
 //! - [`statement`]: what a statement can be, and the dispatch on its first words
 //! - [`train`], [`refresh`], `partition`, [`table`], [`model`], [`show`], [`copy`], [`user`], [`kill`]: one file per family
 //!   of statements
+//! - [`insert`], [`change`], [`merge`]: statements that change rows; [`change_query`]: the queries that find what they change
 //! - [`refuse`]: clauses that parse and mean nothing here
 //! - [`scan`]: finds versioned tables, file functions and PREDICT calls in a query, and puts names in their place
 //! - [`placeholder`]: `?` to `$n`
@@ -17,11 +18,15 @@
 //! - [`overflow`]: integer arithmetic that fails instead of wrapping
 //! - [`redact()`]: a text without its secrets
 
+pub mod change;
+pub mod change_query;
 pub mod copy;
 pub mod dialect;
 pub mod digits;
 pub mod doubles;
+pub mod insert;
 pub mod kill;
+pub mod merge;
 pub mod model;
 pub mod name_apart;
 pub mod overflow;

@@ -6,15 +6,17 @@
 use limn_sql_udfs::model::reference::ModelRef;
 use sqlparser::ast::{self, ObjectName, ObjectNamePart};
 
+use super::change::Change;
 use super::copy::CopyInto;
 use super::dialect::{Cursor, fold};
+use super::insert::Insert;
 use super::model::{AlterModel, ExportModel, ModelTarget};
 use super::refresh::Refresh;
 use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
 use super::user::UserStatement;
-use super::{copy, kill, model, refuse, show, table, train, user};
+use super::{change, copy, insert, kill, merge, model, refuse, show, table, train, user};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -35,7 +37,9 @@ pub enum Statement {
     /// `EXPLAIN [ANALYZE] [VERBOSE] query`.
     Explain(Box<ast::Statement>),
     /// `INSERT INTO|OVERWRITE t [(columns)] query`.
-    Insert(Box<ast::Insert>),
+    Insert(Box<Insert>),
+    /// `UPDATE`, `DELETE` and `MERGE`.
+    Change(Change),
     /// `CREATE TABLE`.
     CreateTable(Box<CreateTable>),
     /// `CREATE VIEW`.
@@ -106,9 +110,6 @@ pub enum Statement {
 
 /// First words of statements that users of the field know and Limn does not do yet.
 const NOT_YET: &[&str] = &[
-    "UPDATE",
-    "DELETE",
-    "MERGE",
     "TRUNCATE",
     "OPTIMIZE",
     "VACUUM",
@@ -131,8 +132,22 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// First words of statements with an effect.
-const EFFECTS: &[&str] =
-    &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "REPRODUCE", "EXPORT", "USE", "SET", "RESET", "KILL"];
+const EFFECTS: &[&str] = &[
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
+    "CREATE",
+    "DROP",
+    "COPY",
+    "TRAIN",
+    "REPRODUCE",
+    "EXPORT",
+    "USE",
+    "SET",
+    "RESET",
+    "KILL",
+];
 
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
@@ -146,6 +161,9 @@ const KNOWN: &[&str] = &[
     "FROM",
     "EXPLAIN",
     "INSERT",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
     "CREATE",
     "DROP",
     "COPY",
@@ -174,7 +192,10 @@ pub fn parse(text: &str) -> Result<Statement> {
     match word.as_str() {
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM" => query(cursor),
         "EXPLAIN" => explain(cursor),
-        "INSERT" => table::insert(cursor),
+        "INSERT" => insert::parse(cursor),
+        "UPDATE" => change::update(cursor),
+        "DELETE" => change::delete(cursor),
+        "MERGE" => merge::parse(cursor),
         "CREATE" => create(cursor),
         "DROP" => drop(cursor),
         "COPY" => copy::parse(cursor),

@@ -1,4 +1,4 @@
-//! `CREATE TABLE`, `CREATE VIEW` and `INSERT`.
+//! `CREATE TABLE` and `CREATE VIEW`.
 //!
 //! Column options that Limn would not honour (defaults, keys, checks) are refused, never dropped. Types are checked by
 //! those who know the type table.
@@ -192,21 +192,4 @@ pub fn create_view(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Statement
     cursor.end()?;
     refuse::query(&query)?;
     Ok(Statement::CreateView(CreateView { name, or_replace, if_not_exists, query, text }))
-}
-
-/// Parses a statement that begins with `INSERT`.
-pub fn insert(mut cursor: Cursor<'_>) -> Result<Statement> {
-    if cursor.peek_word_at(2).as_deref() == Some("REPLACE") || cursor.peek_word_at(3).as_deref() == Some("REPLACE") {
-        return Err(Error::unsupported("`INSERT … REPLACE WHERE` is not supported yet"));
-    }
-    let statement = cursor.parser.parse_statement()?;
-    cursor.end()?;
-    let ast::Statement::Insert(insert) = statement else {
-        return Err(Error::input("expected `INSERT INTO table query`"));
-    };
-    match &insert.source {
-        Some(query) => refuse::query(query)?,
-        None => return Err(Error::input("expected a query or `VALUES` in `INSERT`, found neither")),
-    }
-    Ok(Statement::Insert(Box::new(insert)))
 }
