@@ -64,7 +64,8 @@ impl TestEngine {
     /// Opens an engine on a new directory of this disk.
     pub async fn open_with(disk: Arc<dyn Disk>) -> Outcome<Self> {
         let directory = Arc::new(tempfile::tempdir()?);
-        let engine = open_on_disk(&directory.path().join("data"), disk).await.context("opening the engine")?;
+        let engine =
+            open_within(&directory.path().join("data"), disk, MEMORY_BYTES).await.context("opening the engine")?;
         Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
     }
 
