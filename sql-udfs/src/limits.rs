@@ -87,4 +87,4 @@ pub const GROUP_BLOCK_BYTES: usize = 4 << 20;
 pub const GROUP_CACHE_BYTES: usize = 512 << 20;
 
 /// Rows that show what is in the models of a partitioned model's groups: weights, or nodes of trees.
-pub const CONTENTS_ROWS_MAX: usize = 20_000_000;
+pub const CONTENTS_ROWS_MAX: usize = 4_000_000;
