@@ -16,7 +16,7 @@ use super::open::Inner;
 use super::plan::{self, Planned};
 use super::ready::ReadyQuery;
 use super::{
-    Answer, Description, Kind, Work, copy, export, insert, kill, model_statements, output, refresh, reproduce,
+    Answer, Description, Kind, Work, care, copy, export, insert, kill, model_statements, output, refresh, reproduce,
     settings, show, table_statements, train, user_statements,
 };
 use crate::sql::{Statement, parse};
@@ -62,6 +62,7 @@ async fn describe_other(scope: Scope, ctx: &StatementContext, statement: Stateme
         Statement::Reproduce(_) => effect(Kind::EffectWithRows, reproduce::result_schema(), None),
         Statement::ExportModel(_) => effect(Kind::EffectWithRows, export::result_schema(), None),
         Statement::User(statement) => Ok(user_statements::describe(&statement)),
+        Statement::Care(care) => Ok(care::describe(&care)),
         Statement::CreateView(_)
         | Statement::CreateSchema { .. }
         | Statement::DropRelation { .. }
@@ -215,6 +216,7 @@ async fn effect_of(
             inner.lake.drop_schema(&name, if_exists, cascade).await?;
             output::done()
         }
+        Statement::Care(care) => care::run(scope, *care).await,
         Statement::Copy(copy) => copy::run(scope, copy).await,
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::Refresh(statement) => refresh::run(scope, statement, sql).await,

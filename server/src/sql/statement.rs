@@ -6,6 +6,7 @@
 use limn_sql_udfs::model::reference::ModelRef;
 use sqlparser::ast::{self, ObjectName, ObjectNamePart};
 
+use super::care::Care;
 use super::copy::CopyInto;
 use super::dialect::{Cursor, fold};
 use super::model::{AlterModel, ExportModel, ModelTarget};
@@ -14,7 +15,7 @@ use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
 use super::user::UserStatement;
-use super::{copy, kill, model, refuse, show, table, train, user};
+use super::{alter, care, copy, kill, model, refuse, show, table, train, user};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -65,6 +66,8 @@ pub enum Statement {
         /// `CASCADE`.
         cascade: bool,
     },
+    /// `ALTER TABLE`, `OPTIMIZE`, `VACUUM` and the like.
+    Care(Box<Care>),
     /// `COPY INTO`.
     Copy(CopyInto),
     /// `SHOW …` and `DESCRIBE …`.
@@ -109,10 +112,6 @@ const NOT_YET: &[&str] = &[
     "UPDATE",
     "DELETE",
     "MERGE",
-    "TRUNCATE",
-    "OPTIMIZE",
-    "VACUUM",
-    "RESTORE",
     "ANALYZE",
     "GRANT",
     "REVOKE",
@@ -124,15 +123,31 @@ const NOT_YET: &[&str] = &[
     "EXECUTE",
     "DEALLOCATE",
     "DECLARE",
-    "CONVERT",
     "CLONE",
-    "COMMENT",
     "ALTER",
 ];
 
 /// First words of statements with an effect.
-const EFFECTS: &[&str] =
-    &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "REPRODUCE", "EXPORT", "USE", "SET", "RESET", "KILL"];
+const EFFECTS: &[&str] = &[
+    "INSERT",
+    "CREATE",
+    "DROP",
+    "COPY",
+    "TRAIN",
+    "REPRODUCE",
+    "EXPORT",
+    "USE",
+    "SET",
+    "RESET",
+    "KILL",
+    "ALTER",
+    "TRUNCATE",
+    "OPTIMIZE",
+    "VACUUM",
+    "RESTORE",
+    "CONVERT",
+    "COMMENT",
+];
 
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
@@ -149,6 +164,12 @@ const KNOWN: &[&str] = &[
     "CREATE",
     "DROP",
     "COPY",
+    "TRUNCATE",
+    "OPTIMIZE",
+    "VACUUM",
+    "RESTORE",
+    "CONVERT",
+    "COMMENT",
     "SHOW",
     "DESCRIBE",
     "DESC",
@@ -185,6 +206,13 @@ pub fn parse(text: &str) -> Result<Statement> {
         "EXPORT" => model::export(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("MODEL") => model::alter(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("USER") => user::alter(cursor),
+        "ALTER" if cursor.peek_word_at(1).as_deref() == Some("TABLE") => alter::alter_table(cursor),
+        "COMMENT" => alter::comment_on(cursor),
+        "TRUNCATE" => care::truncate(cursor),
+        "RESTORE" => care::restore(cursor),
+        "OPTIMIZE" => care::optimize(cursor),
+        "VACUUM" => care::vacuum(cursor),
+        "CONVERT" => care::convert(cursor),
         "USE" => {
             cursor.words(&["USE"]);
             cursor.words(&["SCHEMA"]);
