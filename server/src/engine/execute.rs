@@ -17,8 +17,8 @@ use super::open::Inner;
 use super::plan::{self, Planned};
 use super::ready::ReadyQuery;
 use super::{
-    Answer, Description, Kind, Work, copy, export, insert, kill, model_statements, output, refresh, reproduce,
-    settings, show, table_statements, train, user_statements,
+    Answer, Description, Kind, Work, care, copy, export, insert, kill, lost, model_statements, output, refresh,
+    reproduce, settings, show, table_statements, train, user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
@@ -68,6 +68,7 @@ async fn describe_other(scope: Scope, ctx: &StatementContext, statement: Stateme
         Statement::Reproduce(_) => effect(Kind::EffectWithRows, reproduce::result_schema(), None),
         Statement::ExportModel(_) => effect(Kind::EffectWithRows, export::result_schema(), None),
         Statement::User(statement) => Ok(user_statements::describe(&statement)),
+        Statement::Care(care) => Ok(care::describe(&care)),
         Statement::CreateView(_)
         | Statement::CreateSchema { .. }
         | Statement::DropRelation { .. }
@@ -163,7 +164,13 @@ async fn run_effect(
     statement: Statement,
 ) -> Result<Answer> {
     let (inner, own, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
-    in_a_task(ctx, async move { effect_of(&inner, &own, &sql, &parameters, statement).await }).await
+    in_a_task(ctx, async move {
+        match effect_of(&inner, &own, &sql, &parameters, statement).await {
+            Err(error) => Err(lost::explained(&inner, &own, error).await),
+            done => done,
+        }
+    })
+    .await
 }
 
 /// Runs an `INSERT` for all rows of parameters at once; `None` for every other statement.
@@ -232,6 +239,7 @@ async fn effect_of(
             inner.lake.drop_schema(&name, if_exists, cascade).await?;
             output::done()
         }
+        Statement::Care(care) => care::run(scope, *care).await,
         Statement::Copy(copy) => copy::run(scope, copy).await,
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::Refresh(statement) => refresh::run(scope, statement, sql).await,

@@ -23,6 +23,7 @@ use serde_json::json;
 
 use super::commit;
 use super::constraints::Constraints;
+use super::generated::Generated;
 use super::numbered::{Files, Numbered};
 use super::open::Lake;
 use super::replaced::{self, Replaced};
@@ -159,9 +160,6 @@ impl Target {
                 relation.name
             )));
         }
-        let generated = columns.fields().iter().filter_map(|field| {
-            Some((field.name().clone(), field.metadata().get("delta.generationExpression")?.clone()))
-        });
         let files = Files::of(table, snapshot)?;
         let all: Vec<usize> = (0..files.count()).collect();
         let rows = Numbered::new(table, before, &files, &all, streams()).await?;
@@ -171,7 +169,7 @@ impl Target {
             rows: Arc::new(rows),
             schema: storage_schema(&columns)?,
             partition_by: snapshot.metadata().partition_columns().to_vec(),
-            generated: generated.collect(),
+            generated: Generated::new(&columns).to_list(),
         };
         Ok(Target { shown, files, follows_changes })
     }

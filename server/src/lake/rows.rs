@@ -16,7 +16,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
@@ -90,6 +90,12 @@ impl Rows {
     /// The rows as a table that may be read once.
     pub fn into_table(self) -> Result<StreamingTable> {
         Ok(StreamingTable::try_new(self.schema.clone(), self.partitions())?)
+    }
+
+    /// The rows as a plan that may be run once.
+    pub fn to_exec(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let source = StreamingTableExec::try_new(self.schema.clone(), self.partitions(), None, [], false, None)?;
+        Ok(Arc::new(source))
     }
 
     /// The streams of the rows; each may be read once.

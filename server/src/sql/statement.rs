@@ -6,6 +6,7 @@
 use limn_sql_udfs::model::reference::ModelRef;
 use sqlparser::ast::{self, ObjectName, ObjectNamePart};
 
+use super::care::Care;
 use super::change::Change;
 use super::copy::CopyInto;
 use super::dialect::{Cursor, fold};
@@ -16,7 +17,7 @@ use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
 use super::user::UserStatement;
-use super::{change, copy, insert, kill, merge, model, refuse, show, table, train, user};
+use super::{alter, care, change, copy, insert, kill, merge, model, refuse, show, table, train, user};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -69,6 +70,8 @@ pub enum Statement {
         /// `CASCADE`.
         cascade: bool,
     },
+    /// `ALTER TABLE`, `OPTIMIZE`, `VACUUM` and the like.
+    Care(Box<Care>),
     /// `COPY INTO`.
     Copy(CopyInto),
     /// `SHOW …` and `DESCRIBE …`.
@@ -110,10 +113,6 @@ pub enum Statement {
 
 /// First words of statements that users of the field know and Limn does not do yet.
 const NOT_YET: &[&str] = &[
-    "TRUNCATE",
-    "OPTIMIZE",
-    "VACUUM",
-    "RESTORE",
     "ANALYZE",
     "GRANT",
     "REVOKE",
@@ -125,9 +124,7 @@ const NOT_YET: &[&str] = &[
     "EXECUTE",
     "DEALLOCATE",
     "DECLARE",
-    "CONVERT",
     "CLONE",
-    "COMMENT",
     "ALTER",
 ];
 
@@ -147,6 +144,13 @@ const EFFECTS: &[&str] = &[
     "SET",
     "RESET",
     "KILL",
+    "ALTER",
+    "TRUNCATE",
+    "OPTIMIZE",
+    "VACUUM",
+    "RESTORE",
+    "CONVERT",
+    "COMMENT",
 ];
 
 /// First words of transaction control.
@@ -167,6 +171,12 @@ const KNOWN: &[&str] = &[
     "CREATE",
     "DROP",
     "COPY",
+    "TRUNCATE",
+    "OPTIMIZE",
+    "VACUUM",
+    "RESTORE",
+    "CONVERT",
+    "COMMENT",
     "SHOW",
     "DESCRIBE",
     "DESC",
@@ -206,6 +216,13 @@ pub fn parse(text: &str) -> Result<Statement> {
         "EXPORT" => model::export(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("MODEL") => model::alter(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("USER") => user::alter(cursor),
+        "ALTER" if cursor.peek_word_at(1).as_deref() == Some("TABLE") => alter::alter_table(cursor),
+        "COMMENT" => alter::comment_on(cursor),
+        "TRUNCATE" => care::truncate(cursor),
+        "RESTORE" => care::restore(cursor),
+        "OPTIMIZE" => care::optimize(cursor),
+        "VACUUM" => care::vacuum(cursor),
+        "CONVERT" => care::convert(cursor),
         "USE" => {
             cursor.words(&["USE"]);
             cursor.words(&["SCHEMA"]);
