@@ -281,12 +281,17 @@ fn find_own(error: &DataFusionError) -> Option<Error> {
     None
 }
 
+/// What the names of the columns begin with that statements add to what they read.
+const OWN_COLUMNS: &str = "__limn_";
+
 /// DataFusion's unresolved column, said in our words.
 fn schema_error(error: &SchemaError) -> Error {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let wanted = field.name.clone();
-            let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
+            // Columns of Limn's own are in some plans; nobody is to write their names.
+            let names: Vec<&str> =
+                valid_fields.iter().map(|c| c.name.as_str()).filter(|name| !name.starts_with(OWN_COLUMNS)).collect();
             let error = unknown("column", &wanted, names.iter().copied());
             match names.len() {
                 0 => error,

@@ -189,6 +189,8 @@ pub const POLL_WAIT: Duration = Duration::from_millis(250);
 
 /// Attempts of one statement's commit when other writers win.
 pub const COMMIT_ATTEMPTS_MAX: usize = 10;
+/// Batches of a table's change data feed that wait for their writer.
+pub const CHANGE_BATCHES_QUEUED_MAX: usize = 4;
 /// Commits between two checkpoints of a table.
 pub const CHECKPOINT_INTERVAL_COMMITS: u64 = 20;
 /// Commits of a system table that are kept before its last checkpoint; older ones are removed.
@@ -225,6 +227,18 @@ pub const DATA_FILE_BYTES_TARGET: u64 = 128 * 1024 * 1024;
 pub const DATA_FILE_ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// Rows of one row group of a data file.
 pub const ROW_GROUP_ROWS_MAX: usize = 256 * 1024;
+/// How long data files stay that a table has no more, where the table does not say it.
+pub const DELETED_FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Files that `VACUUM … DRY RUN` names.
+pub const VACUUM_FILES_SHOWN_MAX: usize = 200;
+/// OPTIMIZE leaves a file alone whose size is less than the target by no more than this part of it.
+pub const SMALL_FILE_DIVISOR: u64 = 4;
+/// Columns of one `ZORDER BY`: their bits fill one number.
+pub const Z_ORDER_COLUMNS_MAX: usize = 6;
+/// Buckets, as a power of two, into which Z-order puts the values of a column.
+pub const Z_ORDER_BUCKETS_LOG2: u32 = 10;
+/// Rows from which Z-order learns the buckets' bounds.
+pub const Z_ORDER_SAMPLE_ROWS: usize = 16 * 1024;
 /// Rows that a write looks at to choose its columns' encodings, and holds in memory meanwhile; fewer where they take
 /// [`DATA_FILE_ROW_GROUP_BYTES`].
 pub const ENCODING_SAMPLE_ROWS: usize = 32 * 1024;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use limn_server::engine::{Engine, EngineOptions, Kind, Principal, Session, StatementContext};
-use limn_server::lake::disk::LocalDisk;
+use limn_server::lake::disk::{Disk, LocalDisk};
 use limn_server::limits::Limits;
 use limn_server::telemetry::Metrics;
 use tempfile::TempDir;
@@ -22,14 +22,14 @@ pub const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// Opens an engine on a data directory.
 pub async fn open(data_dir: &Path) -> limn_server::Result<Engine> {
-    open_within(data_dir, MEMORY_BYTES).await
+    open_within(data_dir, Arc::new(LocalDisk), MEMORY_BYTES).await
 }
 
-async fn open_within(data_dir: &Path, memory_bytes: usize) -> limn_server::Result<Engine> {
+async fn open_within(data_dir: &Path, disk: Arc<dyn Disk>, memory_bytes: usize) -> limn_server::Result<Engine> {
     let options = EngineOptions {
         data_dir: data_dir.to_path_buf(),
         memory_bytes,
-        disk: Arc::new(LocalDisk),
+        disk,
         limits: Limits::default(),
         metrics: Metrics::default(),
     };
@@ -55,8 +55,31 @@ impl TestEngine {
     /// Opens an engine on an empty directory of its own, with a memory pool of so many bytes; a statement gets half of it.
     pub async fn with_memory(bytes: usize) -> Outcome<Self> {
         let directory = Arc::new(tempfile::tempdir()?);
-        let engine = open_within(&directory.path().join("data"), bytes).await.context("opening the engine")?;
+        let engine = open_within(&directory.path().join("data"), Arc::new(LocalDisk), bytes)
+            .await
+            .context("opening the engine")?;
         Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
+    }
+
+    /// Opens an engine on a new directory of this disk.
+    pub async fn open_with(disk: Arc<dyn Disk>) -> Outcome<Self> {
+        let directory = Arc::new(tempfile::tempdir()?);
+        let engine =
+            open_within(&directory.path().join("data"), disk, MEMORY_BYTES).await.context("opening the engine")?;
+        Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
+    }
+
+    /// The directories of the lake's tables.
+    pub fn tables(&self) -> Outcome<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(self.directory.path().join("data/tables"))?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    /// Runs a statement that changes something: its query's id, and how many rows changed.
+    pub async fn change(&self, sql: &str) -> (String, limn_server::Result<u64>) {
+        let ctx = StatementContext::new(Principal::anonymous(), Arc::clone(&self.session));
+        let answer = self.engine.execute(&ctx, sql, &[]).await;
+        (ctx.query_id.clone(), answer.map(|answer| answer.affected.unwrap_or(0)))
     }
 
     /// Opens an engine on a directory that the caller keeps.

@@ -27,6 +27,7 @@ pub mod maven;
 pub mod paths;
 pub mod python;
 pub mod raw;
+pub mod rival;
 pub mod server;
 pub mod slt;
 pub mod soak;

@@ -105,6 +105,7 @@ fn table(at: &str, on_existing: OnExisting) -> NewTable {
         partition_by: Vec::new(),
         properties: BTreeMap::new(),
         comment: None,
+        location: None,
         on_existing,
     }
 }

@@ -199,7 +199,23 @@ impl Scope {
             (at, _) => lake.snapshot(relation, at).await?,
         };
         self.note(TableRead { name: relation.name.clone(), id: relation.id.clone(), version: snapshot.version });
+        self.ctx.read.note(relation, snapshot.version);
         lake.provider(&snapshot).await
+    }
+
+    /// What changed in a table from one version to another, as the statement sees the table.
+    pub(super) async fn changes(&self, name: &TableName, from: At, to: Option<At>) -> Result<Arc<dyn TableProvider>> {
+        let relation = self.relation(name)?;
+        let lake = &self.inner.lake;
+        let latest = match self.ctx.snapshots.table(&relation.id) {
+            Some(version) => version,
+            None => {
+                let latest = lake.snapshot(&relation, At::Latest).await?.version;
+                self.ctx.snapshots.fix_table(&relation.id, latest)
+            }
+        };
+        self.note(TableRead { name: relation.name.clone(), id: relation.id.clone(), version: latest });
+        lake.change_feed(&relation, from, to, latest).await
     }
 
     async fn view(&self, relation: &Relation, sql: &str) -> Result<Arc<dyn TableProvider>> {

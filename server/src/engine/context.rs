@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::memory::MemoryUse;
 use super::session::Session;
 use super::settings::STATEMENT_TIMEOUT;
+use crate::lake::Relation;
 use crate::lake::types::WireTypes;
 use crate::limits::duration;
 pub use crate::training::Progress;
@@ -90,6 +91,25 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The table versions that a statement has read, by all its scopes and attempts.
+#[derive(Debug, Clone, Default)]
+pub struct VersionsRead(Arc<Mutex<Vec<(Arc<Relation>, u64)>>>);
+
+impl VersionsRead {
+    /// Notes one.
+    pub fn note(&self, relation: &Arc<Relation>, version: u64) {
+        let mut all = lock(&self.0);
+        if !all.iter().any(|(known, at)| known.id == relation.id && *at == version) {
+            all.push((Arc::clone(relation), version));
+        }
+    }
+
+    /// All of them.
+    pub fn to_list(&self) -> Vec<(Arc<Relation>, u64)> {
+        lock(&self.0).clone()
+    }
+}
+
 /// Everything a statement knows besides its text and parameters.
 #[derive(Debug, Clone)]
 pub struct StatementContext {
@@ -105,6 +125,8 @@ pub struct StatementContext {
     pub cancel: CancellationToken,
     /// The versions that it reads.
     pub snapshots: Snapshots,
+    /// Those that it has read.
+    pub read: VersionsRead,
     /// What the client calls itself.
     pub client: Option<Arc<str>>,
     /// What it has reserved of the memory pool.
@@ -126,6 +148,7 @@ impl StatementContext {
             deadline: None,
             cancel: CancellationToken::new(),
             snapshots: Snapshots::default(),
+            read: VersionsRead::default(),
             client: None,
             memory: Arc::default(),
             progress: Progress::default(),

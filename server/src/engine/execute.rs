@@ -11,13 +11,14 @@ use datafusion::scalar::ScalarValue;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::Scope;
+use super::change::{self, Changing};
 use super::context::{Progress, StatementContext};
 use super::open::Inner;
 use super::plan::{self, Planned};
 use super::ready::ReadyQuery;
 use super::{
-    Answer, Description, Kind, Work, copy, export, insert, kill, model_statements, output, refresh, reproduce,
-    settings, show, table_statements, train, user_statements,
+    Answer, Description, Kind, Work, care, copy, export, insert, kill, lost, model_statements, output, refresh,
+    reproduce, settings, show, table_statements, train, user_statements,
 };
 use crate::sql::{Statement, parse};
 use crate::{Error, Result};
@@ -46,6 +47,11 @@ async fn describe_other(scope: Scope, ctx: &StatementContext, statement: Stateme
             let planned = insert::planned(scope, *insert).await?;
             effect(Kind::Effect, output::count_schema(), Some(&planned))
         }
+        Statement::Change(change) => {
+            let name = change.target().table.clone();
+            let planned = change::planned(scope, &Changing::Change(change), &name).await?;
+            effect(Kind::Effect, output::count_schema(), Some(&planned))
+        }
         Statement::CreateTable(table) => match &table.query {
             Some(query) => {
                 let planned = plan::query(scope, query.as_ref().clone()).await?;
@@ -62,6 +68,7 @@ async fn describe_other(scope: Scope, ctx: &StatementContext, statement: Stateme
         Statement::Reproduce(_) => effect(Kind::EffectWithRows, reproduce::result_schema(), None),
         Statement::ExportModel(_) => effect(Kind::EffectWithRows, export::result_schema(), None),
         Statement::User(statement) => Ok(user_statements::describe(&statement)),
+        Statement::Care(care) => Ok(care::describe(&care)),
         Statement::CreateView(_)
         | Statement::CreateSchema { .. }
         | Statement::DropRelation { .. }
@@ -157,7 +164,13 @@ async fn run_effect(
     statement: Statement,
 ) -> Result<Answer> {
     let (inner, own, sql, parameters) = (Arc::clone(inner), ctx.clone(), sql.to_string(), parameters.to_vec());
-    in_a_task(ctx, async move { effect_of(&inner, &own, &sql, &parameters, statement).await }).await
+    in_a_task(ctx, async move {
+        match effect_of(&inner, &own, &sql, &parameters, statement).await {
+            Err(error) => Err(lost::explained(&inner, &own, error).await),
+            done => done,
+        }
+    })
+    .await
 }
 
 /// Runs an `INSERT` for all rows of parameters at once; `None` for every other statement.
@@ -196,12 +209,23 @@ async fn effect_of(
 ) -> Result<Answer> {
     ctx.check()?;
     let scope = Scope::new(inner, ctx);
-    if !matches!(statement, Statement::Insert(_) | Statement::CreateTable(_) | Statement::Train(_) | Statement::User(_))
-    {
+    let takes_parameters = matches!(
+        statement,
+        Statement::Insert(_)
+            | Statement::Change(_)
+            | Statement::CreateTable(_)
+            | Statement::Train(_)
+            | Statement::User(_)
+    );
+    if !takes_parameters {
         no_parameters(parameters)?;
     }
     match statement {
         Statement::Insert(statement) => insert::run(scope, *statement, parameters).await,
+        Statement::Change(changed) => {
+            let name = changed.target().table.clone();
+            change::run(scope, Changing::Change(changed), &name, parameters).await
+        }
         Statement::CreateTable(table) => table_statements::create_table(scope, *table, parameters).await,
         Statement::CreateView(view) => table_statements::create_view(scope, view).await,
         Statement::CreateSchema { name, if_not_exists } => {
@@ -215,6 +239,7 @@ async fn effect_of(
             inner.lake.drop_schema(&name, if_exists, cascade).await?;
             output::done()
         }
+        Statement::Care(care) => care::run(scope, *care).await,
         Statement::Copy(copy) => copy::run(scope, copy).await,
         Statement::Train(statement) => train::run(scope, *statement, sql, parameters).await,
         Statement::Refresh(statement) => refresh::run(scope, statement, sql).await,

@@ -174,6 +174,7 @@ async fn target(scope: &Scope, request: &IngestRequest, name: &TableName, sent: 
         partition_by: Vec::new(),
         properties: Default::default(),
         comment: None,
+        location: None,
         on_existing,
     };
     check(&table)?;

@@ -1,4 +1,4 @@
-//! `INSERT INTO t …` and `INSERT OVERWRITE t …`.
+//! `INSERT INTO t …` and `INSERT OVERWRITE t …`; those that replace some rows go on in [`super::change_insert`].
 //!
 //! DataFusion plans the statement (column order, casts, missing columns), the lake writes the plan's rows. The plan is
 //! taken before optimisation, because DataFusion's own write hooks are never to run.
@@ -8,14 +8,16 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{LogicalPlan, Values, WriteOp};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast;
 
-use super::catalog::Scope;
+use super::catalog::{Scope, TableRead};
+use super::change::{self, Changing};
+use super::columns;
 use super::context::StatementContext;
 use super::execute::{notes, until_commit};
 use super::lineage::Writing;
@@ -23,6 +25,7 @@ use super::open::Inner;
 use super::plan::{self, Planned};
 use super::{Answer, SYSTEM_SCHEMA, insert_rows, output};
 use crate::lake::{RelationKind, TableName, is_temporary};
+use crate::sql::insert::{Insert, Replaces};
 use crate::sql::scan::GENERATED_SCHEMA;
 use crate::sql::statement::object_ref;
 use crate::sql::{ObjectRef, Statement, parse};
@@ -35,12 +38,13 @@ const SOURCE: &str = "insert_source";
 ///
 /// A query is planned by itself: inside an `INSERT` the planner takes every `VALUES`, however deep, for rows of the
 /// target.
-pub(super) async fn planned(mut scope: Scope, mut insert: ast::Insert) -> Result<Planned> {
+pub(super) async fn planned(mut scope: Scope, insert: Insert) -> Result<Planned> {
+    let Insert { statement: mut insert, by_name, .. } = insert;
     if let ast::TableObject::TableName(name) = &insert.table {
         writable(&scope, &scope.named(&object_ref(name)?))?;
     }
     let source = match insert.source.take() {
-        Some(query) if !matches!(*query.body, ast::SetExpr::Values(_)) => query,
+        Some(query) if by_name || !matches!(*query.body, ast::SetExpr::Values(_)) => query,
         values => {
             insert.source = values;
             return plan::statement(scope, ast::Statement::Insert(insert)).await;
@@ -48,6 +52,9 @@ pub(super) async fn planned(mut scope: Scope, mut insert: ast::Insert) -> Result
     };
     let source = plan::query(Scope::new(&scope.inner, &scope.ctx), *source).await?;
     let sources = source.scope.reads();
+    if by_name {
+        insert.columns = named_columns(&source)?;
+    }
     scope.generated.insert(SOURCE.into(), Arc::new(ViewTable::new(source.plan, None)));
     let Statement::Query(all) = parse(&format!("SELECT * FROM {GENERATED_SCHEMA}.{SOURCE}"))? else {
         return Err(Error::internal("a SELECT was not parsed as a query"));
@@ -55,6 +62,14 @@ pub(super) async fn planned(mut scope: Scope, mut insert: ast::Insert) -> Result
     insert.source = Some(all);
     let planned = plan::statement(scope, ast::Statement::Insert(insert)).await?;
     Ok(Planned { reads_files: planned.reads_files || source.reads_files, sources, ..planned })
+}
+
+/// The columns of an `INSERT … BY NAME`: those of its query.
+fn named_columns(source: &Planned) -> Result<Vec<ast::ObjectName>> {
+    let columns = source.columns(&source.plan);
+    columns::each_once(&columns)?;
+    let quoted = |name: &String| ast::ObjectName::from(vec![ast::Ident::with_quote('"', name)]);
+    Ok(columns.fields().iter().map(|field| quoted(field.name())).collect())
 }
 
 /// An error where `name` is not a table that statements may write to.
@@ -74,7 +89,7 @@ pub(super) fn writable(scope: &Scope, name: &TableName) -> Result<()> {
 ///
 /// The planner gives `VALUES` the target's nullability and then fails on a NULL with the name `column1`; the lake checks
 /// it too and names the table's column.
-fn nullable_values(source: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn nullable_values(source: LogicalPlan) -> Result<LogicalPlan> {
     let relaxed = source.transform_up(|node| match node {
         LogicalPlan::Values(values) => {
             let fields = values
@@ -89,8 +104,17 @@ fn nullable_values(source: LogicalPlan) -> Result<LogicalPlan> {
     Ok(relaxed.data()?)
 }
 
+/// Whether rows go that the statement tells apart from others.
+fn replaces_some(insert: &Insert) -> bool {
+    !matches!(insert.replaces, Replaces::AsWritten)
+}
+
 /// Runs an `INSERT`; the answer counts rows.
-pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarValue]) -> Result<Answer> {
+pub(super) async fn run(scope: Scope, insert: Insert, parameters: &[ScalarValue]) -> Result<Answer> {
+    if replaces_some(&insert) {
+        let name = change::inserted_into(&insert)?;
+        return change::run(scope, Changing::Insert(Box::new(insert)), &name, parameters).await;
+    }
     let ctx = scope.ctx.clone();
     let inner = Arc::clone(&scope.inner);
     let mut planned = ctx.run(planned(scope, insert)).await?;
@@ -99,7 +123,10 @@ pub(super) async fn run(scope: Scope, insert: ast::Insert, parameters: &[ScalarV
 }
 
 /// Runs an `INSERT` for all rows of parameters at once; `None` where the statement has to run once for each.
-pub(super) async fn run_rows(scope: Scope, insert: ast::Insert, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+pub(super) async fn run_rows(scope: Scope, insert: Insert, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+    if replaces_some(&insert) {
+        return Ok(None);
+    }
     let ctx = scope.ctx.clone();
     let inner = Arc::clone(&scope.inner);
     let planned = ctx.run(planned(scope, insert)).await?;
@@ -107,6 +134,20 @@ pub(super) async fn run_rows(scope: Scope, insert: ast::Insert, rows: &[RecordBa
         Some(plan) => write(&ctx, &inner, Planned { plan, ..planned }).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Whether the rows of an `INSERT` may depend on the table with this id.
+fn may_read(rows: &LogicalPlan, sources: &[TableRead], id: &str) -> Result<bool> {
+    if !sources.is_empty() {
+        return Ok(sources.iter().any(|read| read.id == id));
+    }
+    // Of VALUES nobody knows what their subqueries read.
+    let mut scans = false;
+    rows.apply_with_subqueries(|node| {
+        scans |= matches!(node, LogicalPlan::TableScan(_));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(scans)
 }
 
 async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> Result<Answer> {
@@ -123,7 +164,7 @@ async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> 
     let name = ObjectRef { schema, name: dml.table_name.table().to_string() };
     let relation = planned.scope.relation(&planned.scope.named(&name))?;
     let mut notes = notes(ctx);
-    if overwrite {
+    if overwrite && may_read(&dml.input, &planned.sources, &relation.id)? {
         // What replaces all rows was computed from what the statement saw; a commit since then would be lost.
         notes.read = planned.scope.ctx.snapshots.table(&relation.id);
     }

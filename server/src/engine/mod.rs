@@ -15,7 +15,7 @@
 //! - `ready`: a query that is planned and has not run
 //! - `insert_rows`: an `INSERT` of many bound rows as one plan; `yielding`: joins that can be stopped
 //! - `execute`: what happens to each statement; `output`: what leaves the engine
-//! - `insert`, `copy`, `table_statements`, `model_statements`, `user_statements`, `settings`, `train`: effects,
+//! - `insert`, `copy`, `table_statements`, `care`, `model_statements`, `user_statements`, `settings`, `train`: effects,
 //!   one family a file
 //! - `ingest`: rows from outside into a table
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
@@ -25,9 +25,13 @@
 //! - `export`: a model as a file
 //! - `recorded`, `reproduce`: what a training keeps of its statement, and the training once more
 //! - `fuzzed`: what holds for any text and any artifact
-//! - `show`, `describe_model`: small tables about the catalog and the registry
+//! - `show`, `show_table`, `describe_model`: small tables about the catalog and the registry
 
+mod care;
 mod catalog;
+mod change;
+mod change_insert;
+mod change_plan;
 mod columns;
 pub mod context;
 mod copy;
@@ -45,6 +49,7 @@ mod insert_rows;
 mod kill;
 mod lineage;
 mod live_tables;
+mod lost;
 mod memory;
 mod model_cache;
 mod model_partitions;
@@ -65,6 +70,7 @@ pub mod session;
 mod session_functions;
 mod settings;
 mod show;
+mod show_table;
 mod table_statements;
 mod temporaries;
 mod train;

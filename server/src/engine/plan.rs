@@ -20,11 +20,11 @@ use super::catalog::{Scope, StatementCatalogs, TableRead};
 use super::columns::{self, ColumnNames};
 use super::context::StatementContext;
 pub(super) use super::parameters::{bound, described, types as parameters};
-use super::{features, memory, models, session_functions};
+use super::{care, features, memory, models, session_functions};
 use crate::error::unknown;
+use crate::lake::TableName;
 use crate::lake::files::{CsvOptions, open_csv, open_parquet};
-use crate::lake::{At, TableName};
-use crate::sql::scan::{FileCall, FileFunction, Found, PredictCall, VersionClause, scan};
+use crate::sql::scan::{FileCall, FileFunction, Found, PredictCall, scan};
 use crate::sql::{ObjectRef, Statement, digits, parse};
 use crate::{Error, Result};
 
@@ -116,16 +116,18 @@ async fn planned(mut scope: Scope, statement: ast::Statement, found: Found) -> R
     let reads_files = !found.files.is_empty();
     for versioned in &found.versions {
         let name = scope.named(&versioned.table);
-        let at = match &versioned.clause {
-            VersionClause::Version(version) => At::Version(*version),
-            VersionClause::Timestamp(expr) => At::Timestamp(Scope::instant(instant_micros(&scope, expr)?)?),
-        };
+        let at = care::point(&scope, &versioned.clause)?;
         let provider = scope.table(&name, at).await?;
         scope.generated.insert(versioned.generated.clone(), provider);
     }
     for file in &found.files {
         let provider = open_file(file).await?;
         scope.generated.insert(file.generated.clone(), provider);
+    }
+    for call in &found.changes {
+        let to = call.to.as_ref().map(|to| care::point(&scope, to)).transpose()?;
+        let provider = scope.changes(&scope.named(&call.table), care::point(&scope, &call.from)?, to).await?;
+        scope.generated.insert(call.generated.clone(), provider);
     }
     for call in &found.contents {
         let provider = models::contents(&scope, call).await?;
@@ -203,7 +205,7 @@ async fn open_file(call: &FileCall) -> Result<Arc<dyn datafusion::catalog::Table
 }
 
 /// The value of a constant expression as an instant, in microseconds since 1970 (UTC).
-fn instant_micros(scope: &Scope, expr: &ast::Expr) -> Result<i64> {
+pub(super) fn instant_micros(scope: &Scope, expr: &ast::Expr) -> Result<i64> {
     use datafusion::common::DFSchema;
     use datafusion::logical_expr::simplify::SimplifyContext;
     use datafusion::optimizer::simplify_expressions::ExprSimplifier;

@@ -16,7 +16,7 @@ use futures::StreamExt;
 
 use super::context::StatementContext;
 use super::plan::Planned;
-use super::{Answer, explain, output};
+use super::{Answer, explain, lost, output};
 use crate::Result;
 
 /// A query with values for all its parameters, optimised.
@@ -83,6 +83,7 @@ impl ReadyQuery {
         };
         let rows = execute_stream(physical, self.planned.task())?;
         let models = explain::models(&self.plan, &rows.schema())?;
+        let rows = lost::named(&self.planned.scope, rows);
         let rows: SendableRecordBatchStream = match models {
             None => rows,
             Some(models) => {

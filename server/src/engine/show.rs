@@ -11,7 +11,7 @@ use super::catalog::Scope;
 use super::live_tables::system_table_names;
 use super::output::{integers, table, texts};
 use super::queries::{QueryRecord, RunState};
-use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings, user_statements};
+use super::{CATALOG, SYSTEM_SCHEMA, describe_model, schema_names, settings, show_table, user_statements};
 use crate::Result;
 use crate::lake::types::sql_name;
 use crate::lake::{At, RelationKind, TableName};
@@ -32,6 +32,9 @@ pub(super) async fn answer(scope: &Scope, show: &Show) -> Result<RecordBatch> {
         Show::Settings { name } => session_settings(scope, name.as_deref()),
         Show::Columns(name) => columns(scope, &scope.named(name)).await,
         Show::History(name) => history(scope, &scope.named(name)).await,
+        Show::Detail(name) => show_table::detail(scope, &scope.named(name)).await,
+        Show::Properties { table, key } => show_table::properties(scope, &scope.named(table), key.as_deref()).await,
+        Show::CreateTable(name) => show_table::create_table(scope, &scope.named(name)).await,
         Show::Model { model, version, alias } => {
             describe_model::answer(&scope.inner, model, *version, alias.as_deref())
         }
@@ -106,6 +109,8 @@ async fn history(scope: &Scope, name: &TableName) -> Result<RecordBatch> {
         ("operation", texts(commits.iter().map(|commit| Some(&commit.operation)))),
         ("operation_parameters", texts(commits.iter().map(|commit| Some(&commit.operation_parameters)))),
         ("operation_metrics", texts(commits.iter().map(|commit| commit.operation_metrics.as_ref()))),
+        ("query_id", texts(commits.iter().map(|commit| commit.query_id.as_ref()))),
+        ("engine", texts(commits.iter().map(|commit| commit.engine.as_ref()))),
     ])
 }
 

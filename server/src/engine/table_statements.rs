@@ -2,6 +2,7 @@
 //!
 //! They turn parsed columns and queries into what the lake stores. They know nothing of Delta.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -10,10 +11,11 @@ use datafusion::scalar::ScalarValue;
 use super::catalog::Scope;
 use super::execute::{notes, until_commit};
 use super::lineage::Writing;
+use super::open::Inner;
 use super::plan::{self, qualified};
-use super::{Answer, SYSTEM_SCHEMA, columns, output};
-use crate::lake::types::{parse_sql_type, storage_schema};
-use crate::lake::{CommitNotes, NewRows, NewTable, OnExisting};
+use super::{Answer, SYSTEM_SCHEMA, care, columns, output};
+use crate::lake::types::storage_schema;
+use crate::lake::{CommitNotes, NewRows, NewTable, OnExisting, Place, TableName};
 use crate::sql::ObjectRef;
 use crate::sql::table::{CreateTable, CreateView};
 use crate::{Error, Result};
@@ -27,12 +29,20 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     if table.temporary {
         temporary_place(&scope, table.name.schema.as_deref())?;
     }
+    let location = match &table.location {
+        Some(location) => match located(&inner, &table, &name, location).await? {
+            Some(path) => Some(path),
+            None => return output::done(),
+        },
+        None => None,
+    };
     let mut new = NewTable {
         name,
         schema: Arc::new(Schema::empty()),
         partition_by: table.partition_by.clone(),
         properties: table.properties.iter().cloned().collect(),
         comment: table.comment.clone(),
+        location,
         on_existing: on_existing(table.or_replace, table.if_not_exists),
     };
     let mut notes = notes(&ctx);
@@ -78,6 +88,32 @@ pub(super) async fn create_table(scope: Scope, table: CreateTable, parameters: &
     let written = until_commit(&ctx, &gate, write).await;
     lineage.end(written.as_ref().ok().copied().flatten().map(|written| written.version)).await;
     output::count(written?.map_or(0, |written| written.rows))
+}
+
+/// The directory where a table is to be made; `None` where one was there, which has its name now.
+async fn located(inner: &Inner, table: &CreateTable, name: &TableName, location: &str) -> Result<Option<PathBuf>> {
+    if table.temporary || table.or_replace {
+        let clause = if table.temporary { "TEMPORARY" } else { "OR REPLACE" };
+        return Err(Error::unsupported(format!("`LOCATION` with `{clause}`")));
+    }
+    let (path, place) = inner.lake.place(location)?;
+    let shown = path.display();
+    let declares = !table.columns.is_empty() || table.query.is_some();
+    let says_more = !table.partition_by.is_empty() || !table.properties.is_empty() || table.comment.is_some();
+    match place {
+        Place::Table if declares || says_more => {
+            Err(Error::already_exists(format!("`{shown}` has a Delta table already, which says itself what it is"))
+                .with_hint("CREATE TABLE name LOCATION '…' alone gives it a name"))
+        }
+        Place::Table => {
+            inner.lake.register_table(name, &path, table.if_not_exists).await?;
+            Ok(None)
+        }
+        Place::Files => Err(Error::input(format!("`{shown}` has files and no Delta table"))
+            .with_hint(format!("CONVERT TO DELTA '{shown}' makes a table of Parquet files"))),
+        Place::Empty if !declares => Err(Error::not_found(format!("`{shown}` has no Delta table"))),
+        Place::Empty => Ok(Some(path)),
+    }
 }
 
 /// Refuses to put a temporary table into a schema: it belongs to the session.
@@ -127,13 +163,15 @@ pub(super) fn not_reserved(schema: &str) -> Result<()> {
 }
 
 fn declared(table: &CreateTable) -> Result<SchemaRef> {
-    let mut fields = Vec::with_capacity(table.columns.len());
-    for column in &table.columns {
-        let data_type =
-            parse_sql_type(&column.data_type).map_err(|error| error.context(format!("column `{}`", column.name)))?;
-        fields.push(Field::new(&column.name, data_type, column.nullable));
-    }
-    storage_schema(&Schema::new(fields))
+    let fields = care::fields(&table.columns)?;
+    let stored = storage_schema(&Schema::new(fields.clone()))?;
+    // What is noted of a column is not part of its type, so it is put back.
+    let noted = stored
+        .fields()
+        .iter()
+        .zip(&fields)
+        .map(|(stored, field)| Field::clone(stored).with_metadata(field.metadata().clone()));
+    Ok(Arc::new(Schema::new(noted.collect::<Vec<_>>())))
 }
 
 /// A query's columns, all of them nullable: that a value happens not to be NULL today is no promise.

@@ -18,8 +18,12 @@ use super::disk::Disk;
 use super::{Relation, RelationKind, TableName};
 use crate::{Error, Result};
 
-/// The format of the catalog's file.
-const FORMAT: u32 = 1;
+/// The newest format of the catalog's file. A file is written in the oldest that has all that is in it.
+///
+/// - 2: tables outside of the data directory.
+const FORMAT: u32 = 2;
+/// The format without them.
+const FORMAT_INSIDE: u32 = 1;
 const FILE: &str = "catalog.json";
 
 /// The schema that is always there.
@@ -55,6 +59,8 @@ struct Stored {
 struct StoredRelation {
     id: String,
     created_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    location: Option<PathBuf>,
     #[serde(flatten)]
     kind: StoredKind,
 }
@@ -178,6 +184,7 @@ fn encode(names: &Names) -> Result<Vec<u8>> {
     let relation = |relation: &Arc<Relation>| StoredRelation {
         id: relation.id.clone(),
         created_at: relation.created_at,
+        location: relation.location.clone(),
         kind: match &relation.kind {
             RelationKind::Table => StoredKind::Table,
             RelationKind::View { sql } => StoredKind::View { sql: sql.clone() },
@@ -187,7 +194,9 @@ fn encode(names: &Names) -> Result<Vec<u8>> {
         let relations = relations.iter().map(|(name, r)| (name.clone(), relation(r))).collect();
         (schema.clone(), relations)
     });
-    let stored = Stored { format: FORMAT, schemas: schemas.collect() };
+    let outside = names.schemas.values().flat_map(BTreeMap::values).any(|relation| relation.location.is_some());
+    let format = if outside { FORMAT } else { FORMAT_INSIDE };
+    let stored = Stored { format, schemas: schemas.collect() };
     serde_json::to_vec_pretty(&stored).map_err(|error| Error::internal(format!("the catalog has no text: {error}")))
 }
 
@@ -207,6 +216,7 @@ fn decode(text: &[u8]) -> Result<Names> {
                     StoredKind::View { sql } => RelationKind::View { sql },
                 },
                 created_at: stored.created_at,
+                location: stored.location,
             };
             (table, Arc::new(relation))
         });
@@ -224,7 +234,10 @@ mod tests {
     fn names() -> Names {
         let relation = |table: &str, kind| {
             let name = TableName { schema: "größe".into(), table: table.into() };
-            (table.to_string(), Arc::new(Relation { name, id: "0".repeat(32), kind, created_at: DateTime::UNIX_EPOCH }))
+            (
+                table.to_string(),
+                Arc::new(Relation { name, id: "0".repeat(32), kind, created_at: DateTime::UNIX_EPOCH, location: None }),
+            )
         };
         let view = RelationKind::View { sql: "SELECT \"a\" FROM t".into() };
         let relations = BTreeMap::from([relation("t", RelationKind::Table), relation("v", view)]);
@@ -238,9 +251,9 @@ mod tests {
 
     #[test]
     fn the_file_of_a_newer_limn_is_refused() {
-        let error = decode(br#"{"format": 2, "schemas": {}}"#).unwrap_err();
+        let error = decode(br#"{"format": 3, "schemas": {}}"#).unwrap_err();
         assert_eq!(error.class(), Class::Unsupported);
-        assert_eq!(error.message(), "expected format at most 1, found 2");
+        assert_eq!(error.message(), "expected format at most 2, found 3");
     }
 
     #[test]

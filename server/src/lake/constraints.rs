@@ -25,6 +25,7 @@ pub struct Constraints {
     checks: Arc<[Check]>,
 }
 
+#[derive(Clone)]
 struct Check {
     name: String,
     text: String,
@@ -42,6 +43,30 @@ impl Constraints {
             checks.push(Check { name: name.to_string(), text: text.clone(), condition });
         }
         checks.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Constraints { checks: checks.into() })
+    }
+
+    /// The same, and that columns whose values follow from others have them.
+    pub fn with_generated(self, generated: &[(String, String)], schema: &SchemaRef) -> Result<Self> {
+        let mut checks: Vec<Check> = self.checks.iter().cloned().collect();
+        for (column, text) in generated {
+            let field = schema.field_with_name(column)?;
+            let quoted = column.replace('"', "\"\"");
+            let cast = super::types::sql_name(field.data_type());
+            let text = format!("\"{quoted}\" IS NOT DISTINCT FROM CAST(({text}) AS {cast})");
+            let name = format!("generated column {column}");
+            let condition = condition(&text, schema).map_err(|error| error.context(format!("the {name}")))?;
+            checks.push(Check { name, text, condition });
+        }
+        Ok(Constraints { checks: checks.into() })
+    }
+
+    /// The same, and a condition of the statement.
+    pub fn with_condition(self, name: &str, text: Option<&str>, schema: &SchemaRef) -> Result<Self> {
+        let Some(text) = text else { return Ok(self) };
+        let mut checks: Vec<Check> = self.checks.iter().cloned().collect();
+        let condition = condition(text, schema).map_err(|error| error.context(format!("`{name} {text}`")))?;
+        checks.push(Check { name: name.to_string(), text: text.to_string(), condition });
         Ok(Constraints { checks: checks.into() })
     }
 

@@ -3,6 +3,7 @@
 //! Until the name is there nobody sees the table, so a statement that fails or is stopped leaves nothing but files
 //! that are removed behind it. OR REPLACE is a new version of the same table, whose history goes on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -120,15 +121,22 @@ impl Creation {
             id: new_id(),
             kind: RelationKind::Table,
             created_at: Utc::now(),
+            location: self.definition.location().map(Path::to_path_buf),
         });
         // Whatever stops this before the name is there, the files go.
         let creating = Creating::new(&self.lake, relation.clone());
+        if let Some(location) = &relation.location {
+            self.lake.make_directory(location)?;
+        }
         let table = self.lake.table(&relation)?;
         let written = self.commit(&table, SaveMode::ErrorIfExists).await?;
         let linked = self.lake.catalog().change(|names| {
             let existing = names.schema(&relation.name.schema)?.get(&relation.name.table);
             match (existing, on_existing) {
                 (None, _) => {
+                    if let Some(location) = &relation.location {
+                        names.not_placed(location)?;
+                    }
                     names.link(relation.clone());
                     Ok(Some(()))
                 }
@@ -170,6 +178,10 @@ impl Creation {
         if let Some(base) = base {
             commit::refuse_stale(&self.notes, self.definition.name(), base)?;
         }
+        if self.definition.has_mapping() && !matches!(self.source, NewRows::None) {
+            let text = format!("rows in the statement that creates `{}` with column mapping", self.definition.name());
+            return Err(Error::unsupported(text).with_hint("create the table first, and then INSERT INTO it"));
+        }
         let (files, _linked) = match &self.source {
             NewRows::None => (DataFiles::default(), None),
             NewRows::Query { plan, state } => (self.write_rows(table, plan, state).await?, None),
@@ -180,7 +192,11 @@ impl Creation {
         };
         let rows = files.rows;
         let metrics = json!({ "numFiles": files.count(), "numOutputRows": rows });
-        let guarded = table.guarded(&self.notes.gate, base);
+        // What replaces a table must follow what it replaces at once: rows that came between would stay.
+        let guarded = match base {
+            Some(base) => table.guarded_alone(&self.notes.gate, base),
+            None => table.guarded(&self.notes.gate, None),
+        };
         let builder = self
             .definition
             .builder(guarded.clone())

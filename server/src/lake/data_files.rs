@@ -66,6 +66,21 @@ impl DataFiles {
         self.adds.len()
     }
 
+    /// How many bytes.
+    pub fn bytes(&self) -> u64 {
+        self.adds.iter().map(|add| u64::try_from(add.size).unwrap_or_default()).sum()
+    }
+
+    /// The files, as the log says them.
+    pub fn into_adds(self) -> Vec<Add> {
+        self.adds
+    }
+
+    /// What a commit says to make them part of the table where their rows were part of it before.
+    pub fn into_moves(self) -> impl Iterator<Item = Action> {
+        self.adds.into_iter().map(|add| Action::Add(Add { data_change: false, ..add }))
+    }
+
     /// What a commit says to make them part of the table.
     pub fn into_actions(self) -> impl Iterator<Item = Action> {
         self.adds.into_iter().map(Action::Add)

@@ -1,17 +1,20 @@
 //! What a table is to be: its columns as Delta has them, its partitions, its properties.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
-use deltalake_core::kernel::StructType;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::{MetadataValue, StructType};
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::operations::create::CreateBuilder;
 
 use super::constraints::{self, Constraints};
+use super::generated::Generated;
+use super::protocol::GENERATION;
 use super::relations::check_name;
 use super::types::storage_schema;
-use super::{NewTable, TableName};
+use super::{NewTable, TableName, properties};
 use crate::error::unknown;
 use crate::{Error, Result};
 
@@ -45,7 +48,11 @@ impl Definition {
         let delta: StructType = schema.as_ref().try_into_kernel().map_err(|error: arrow::error::ArrowError| {
             Error::unsupported(format!("table `{}` has a column that Delta does not have: {error}", table.name))
         })?;
-        let constraints = Constraints::new(&table.properties, &schema)?;
+        let constraints = Generated::new(&table.schema).constraints(&table.properties, &schema)?;
+        for (key, value) in &table.properties {
+            properties::check_new(key, value)?;
+        }
+        let delta = noted(&table.schema, &delta)?;
         Ok(Definition { table, schema, constraints, delta })
     }
 
@@ -67,6 +74,16 @@ impl Definition {
     /// The partition columns.
     pub fn partition_by(&self) -> &[String] {
         &self.table.partition_by
+    }
+
+    /// Its directory, where that is outside of the data directory.
+    pub fn location(&self) -> Option<&Path> {
+        self.table.location.as_deref()
+    }
+
+    /// Whether its columns are called otherwise in its files.
+    pub fn has_mapping(&self) -> bool {
+        self.table.properties.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none")
     }
 
     /// A commit that makes the table so.
@@ -94,10 +111,24 @@ impl Definition {
     }
 }
 
+/// The key of a column's comment, in its metadata.
+pub const COMMENT: &str = "comment";
+
 /// The property that sets the version of Delta's protocol that a writer must know.
 const WRITER_VERSION: &str = "delta.minWriterVersion";
 /// The first version with `CHECK` constraints.
 const CONSTRAINTS_WRITER_VERSION: &str = "3";
+
+/// The columns with what the statement notes of them: comments, expressions.
+fn noted(schema: &SchemaRef, columns: &StructType) -> Result<StructType> {
+    let fields = columns.fields().zip(schema.fields()).map(|(column, field)| {
+        let notes = [COMMENT, GENERATION].into_iter().filter_map(|key| Some((key, field.metadata().get(key)?)));
+        let mut column = column.clone();
+        column.metadata.extend(notes.map(|(key, text)| (key.to_string(), MetadataValue::String(text.clone()))));
+        column
+    });
+    StructType::try_new(fields).map_err(|error| Error::input(error.to_string()))
+}
 
 fn check_partitions(table: &NewTable) -> Result<()> {
     let columns = || table.schema.fields().iter().map(|field| field.name().as_str());
@@ -138,6 +169,7 @@ mod tests {
             partition_by: partition_by.iter().map(ToString::to_string).collect(),
             properties: BTreeMap::new(),
             comment: None,
+            location: None,
             on_existing: OnExisting::Fail,
         }
     }

@@ -29,6 +29,11 @@ pub fn delta(error: DeltaTableError) -> Error {
     }
 }
 
+/// A failure to put a table's metadata together.
+pub fn metadata(error: deltalake_core::kernel::Error) -> Error {
+    Error::internal(first_line(&error.to_string()))
+}
+
 /// A failure of a commit.
 pub fn transaction(error: TransactionError) -> Error {
     match error {

@@ -51,6 +51,8 @@ struct Info {
     operation_metrics: Option<Value>,
     user_name: Option<String>,
     query_id: Option<String>,
+    client_version: Option<String>,
+    engine_info: Option<String>,
 }
 
 impl Lake {
@@ -110,6 +112,8 @@ fn commit(time: Time, info: Info) -> Commit {
         operation_parameters: info.operation_parameters.map_or_else(|| "{}".into(), |value| shown(value).to_string()),
         operation_metrics: info.operation_metrics.map(|value| value.to_string()),
         user_name: info.user_name,
+        query_id: info.query_id,
+        engine: info.client_version.filter(|version| version.starts_with("limn.")).or(info.engine_info),
     }
 }
 

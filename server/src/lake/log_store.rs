@@ -30,6 +30,8 @@ pub struct GuardedLogStore {
     gate: CommitGate,
     /// The version that the attempt read; `None` where it creates the table.
     base: Option<Version>,
+    /// Whether the commit must follow the base at once.
+    is_next: bool,
     /// The turn to commit, from when the attempt looks for its version number until it has it.
     turn: Mutex<Option<OwnedMutexGuard<()>>>,
     landed: OnceLock<Landed>,
@@ -71,7 +73,13 @@ impl GuardedLogStore {
     /// A log store for an attempt that read version `base`.
     pub fn new(inner: LogStoreRef, lane: Lane, gate: CommitGate, base: Option<Version>) -> Arc<Self> {
         let (turn, landed) = (Mutex::new(None), OnceLock::new());
-        Arc::new(GuardedLogStore { inner, lane, gate, base, turn, landed })
+        Arc::new(GuardedLogStore { inner, lane, gate, base, is_next: false, turn, landed })
+    }
+
+    /// A log store for an attempt whose commit must be the version after `base`, which it read as a whole.
+    pub fn next(inner: LogStoreRef, lane: Lane, gate: CommitGate, base: Version) -> Arc<Self> {
+        let (turn, landed) = (Mutex::new(None), OnceLock::new());
+        Arc::new(GuardedLogStore { inner, lane, gate, base: Some(base), is_next: true, turn, landed })
     }
 
     /// The commit, where it is in the log, whatever deltalake said afterwards.
@@ -82,6 +90,9 @@ impl GuardedLogStore {
     /// Fails where a commit since the base removed a file that this one removes.
     async fn refuse_double_removal(&self, version: Version, removed: &HashSet<String>) -> Result<(), TransactionError> {
         let Some(base) = self.base else { return Ok(()) };
+        if self.is_next && version != base + 1 {
+            return Err(refused(Error::conflict(format!("another writer made version {} first", base + 1))));
+        }
         if removed.is_empty() {
             return Ok(());
         }
@@ -159,7 +170,7 @@ impl LogStore for GuardedLogStore {
                 self.turn.lock().await.take();
             }
             // deltalake looks for the next version number and comes again, still in its turn.
-            Err(TransactionError::VersionAlreadyExists(_)) => {}
+            Err(TransactionError::VersionAlreadyExists(_)) if !self.is_next => {}
             Err(_) => {
                 self.turn.lock().await.take();
             }

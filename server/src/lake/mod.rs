@@ -9,8 +9,13 @@
 //! - `log_store`, `lane`, `commit`: the one commit path: who may commit when, and what is refused
 //! - `table`: a Delta table's states, open at several versions; `temporary`: one that no catalog names
 //! - `create`, `write`, `staging`: what a statement does to a table
-//! - `definition`, `constraints`, `rows`, `align`, `data_files`: with what it does so
-//! - `snapshot`, `provider`, `bounds`, `history`, `changes`: what is read of one
+//! - `definition`, `constraints`, `generated`, `rows`, `align`, `data_files`: with what it does so
+//! - `rewrite`: what changes rows; `numbered`, `marks`, `survivors`, `replaced`: with what it does so
+//! - `snapshot`, `provider`, `bounds`, `history`, `changes`, `change_feed`: what is read of one
+//! - `exclusive`: one commit that has a table for itself; `alter`, `restore`, `optimize`, `vacuum`: what it does;
+//!   `partitions`, `z_order`: which files, and in which order; `properties`, `protocol`: what a
+//!   table may declare, and what that asks of its readers and writers; `detail`: what a table is
+//! - `clone`: a table with the files of another; `location`: tables outside of the data directory
 //! - `checkpoint`: background checkpoints
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
 //! - `error`: deltalake's errors in our classes; `named_files`: files in the errors of reading them
@@ -22,54 +27,81 @@ pub mod files;
 pub mod types;
 
 mod align;
+mod alter;
 mod bounds;
 mod catalog;
+mod change_feed;
 mod changes;
 mod checkpoint;
+mod clone;
 mod commit;
 mod constraints;
 mod create;
 mod data_files;
 mod definition;
+mod detail;
 mod encoding;
 mod error;
+mod exclusive;
+mod generated;
 mod history;
 mod lane;
+mod location;
 mod log_store;
+mod marks;
 mod named_files;
+mod numbered;
 mod open;
+mod optimize;
+mod partitions;
+mod properties;
+mod protocol;
 mod provider;
 mod relations;
+mod replaced;
+mod restore;
+mod rewrite;
 mod rows;
 mod snapshot;
 mod staging;
 mod store;
+mod survivors;
 mod system_table;
 mod table;
 mod temporary;
 mod upload;
+mod vacuum;
 mod write;
+mod z_order;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 
+pub use alter::Alteration;
 pub use changes::Changes;
 pub use commit::CommitGate;
 pub use create::NewRows;
+pub use detail::Detail;
 pub use directory::{DataDirectory, Holder};
+pub use location::Place;
 pub use named_files::NamedFiles;
 pub use open::Lake;
+pub use optimize::{Layout, Optimized};
 pub use provider::TableVersion;
+pub use restore::Restored;
+pub use rewrite::{ChangeKind, ChangePlan, ChangeTarget, RowAction, RowChange};
 pub use staging::{Shape, Staged};
 pub use system_table::SystemTable;
 pub use temporary::{TemporaryTable, is_temporary};
+pub use vacuum::{Needed, Retention, Vacuumed};
 
 /// A table's or view's full name, folded as SQL folds it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +129,8 @@ pub struct Relation {
     pub kind: RelationKind,
     /// When it was created.
     pub created_at: DateTime<Utc>,
+    /// The directory of a table that lies outside of the data directory.
+    pub location: Option<PathBuf>,
 }
 
 /// What a relation is.
@@ -157,6 +191,8 @@ pub struct NewTable {
     pub properties: BTreeMap<String, String>,
     /// `COMMENT`.
     pub comment: Option<String>,
+    /// A directory outside of the data directory.
+    pub location: Option<PathBuf>,
     /// Where the name is taken.
     pub on_existing: OnExisting,
 }
@@ -208,10 +244,17 @@ pub struct Commit {
     pub operation_metrics: Option<String>,
     /// Who did it, where the commit says so.
     pub user_name: Option<String>,
+    /// The statement that did it, where it is Limn's.
+    pub query_id: Option<String>,
+    /// What wrote the commit, where it says so.
+    pub engine: Option<String>,
 }
 
 /// Says which table versions must stay readable; the registry implements it.
 pub trait Pins: Send + Sync {
     /// The pinned versions of a table, ascending.
     fn pinned(&self, table_id: &str) -> Vec<u64>;
+
+    /// The same with who needs each of them, in words; a version that two need comes twice.
+    fn pinned_by(&self, table_id: &str) -> Vec<(u64, String)>;
 }

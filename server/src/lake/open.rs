@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -111,6 +111,12 @@ impl Lake {
         let _ = self.inner.removals.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// Where a table's files are, as a path of the machine.
+    pub(super) fn location(&self, relation: &Relation) -> String {
+        let inside = || self.inner.directory.path().join(table_path(&relation.id));
+        relation.location.clone().unwrap_or_else(inside).display().to_string()
+    }
+
     /// The store of all files.
     pub(super) fn store(&self) -> &Store {
         &self.inner.store
@@ -151,7 +157,34 @@ impl Lake {
         }
         // Only what has a name is kept, so that the map is no longer than the catalog.
         let keep = self.still_there(relation).is_ok();
+        if let Some(location) = &relation.location {
+            return self.table_outside(relation, location, keep);
+        }
         self.table_at(&relation.id, table_path(&relation.id), keep)
+    }
+
+    /// A table outside of the data directory, the same one for everybody where it is kept.
+    fn table_outside(&self, relation: &Relation, location: &FilePath, keep: bool) -> Result<Arc<Table>> {
+        let mut tables = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = tables.get(&relation.id) {
+            return Ok(table.clone());
+        }
+        let missing = |error: Error| error.context(format!("`{}` at `{}`", relation.name, location.display()));
+        let store = Store::new(location, location.join(UNFINISHED), self.inner.disk.clone()).map_err(missing)?;
+        let table = Table::outside(&store, self.inner.states.clone(), location.display().to_string());
+        // Others write there too, so what was known of the place before may be another table's.
+        table.forget();
+        let table = Arc::new(table);
+        if keep {
+            tables.insert(relation.id.clone(), table.clone());
+        }
+        Ok(table)
+    }
+
+    /// Makes the directory of a table outside of the data directory.
+    pub(super) fn make_directory(&self, location: &FilePath) -> Result<()> {
+        let made = self.inner.disk.create_dir_all(location);
+        made.map_err(|error| Error::from(error).context(format!("`{}`", location.display())))
     }
 
     /// The table at a path of the data directory, the same one for everybody where it is kept.
@@ -201,6 +234,13 @@ impl Lake {
         if let RelationKind::View { .. } = relation.kind {
             return;
         }
+        if relation.location.is_some() {
+            let table = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&relation.id);
+            if let Some(table) = table {
+                table.forget();
+            }
+            return;
+        }
         let table = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner).remove(&relation.id);
         match self.is_pinned(&relation.id) {
             true => tracing::info!(table.id = %relation.id, "a dropped table stays on disk: versions of it are pinned"),
@@ -246,11 +286,20 @@ impl Lake {
         self.inner.creating.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
+    /// Who needs which version of a table.
+    pub(super) fn pinned_by(&self, id: &str) -> Vec<(u64, String)> {
+        let pins = self.inner.pins.read().unwrap_or_else(PoisonError::into_inner);
+        pins.as_ref().map(|pins| pins.pinned_by(id)).unwrap_or_default()
+    }
+
     fn is_pinned(&self, id: &str) -> bool {
         let pins = self.inner.pins.read().unwrap_or_else(PoisonError::into_inner);
         pins.as_ref().is_some_and(|pins| !pins.pinned(id).is_empty())
     }
 }
+
+/// Where a table outside of the data directory has its unfinished files; readers of Delta pass over the name.
+const UNFINISHED: &str = "_limn";
 
 fn table_path(id: &str) -> String {
     match is_temporary(id) {

@@ -4,6 +4,7 @@
 //! nothing pins a version of them. What a table's content is, this file does not know.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -81,6 +82,17 @@ impl Names {
             Some(format!(", the nearest is `{schema}.{table}`"))
         });
         Error::not_found(format!("unknown {kind} `{name}`{}", near.unwrap_or_default()))
+    }
+
+    /// An error where a table of the catalog lies in a directory already: two would not know of each other's writers.
+    pub fn not_placed(&self, location: &Path) -> Result<()> {
+        let mut all = self.schemas.values().flat_map(BTreeMap::values);
+        match all.find(|relation| relation.location.as_deref() == Some(location)) {
+            Some(known) => {
+                Err(Error::already_exists(format!("`{}` is the table `{}` already", location.display(), known.name)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Gives a relation its name; the schema exists.
@@ -184,6 +196,7 @@ impl Lake {
             id: new_id(),
             kind: RelationKind::View { sql: sql.to_string() },
             created_at: Utc::now(),
+            location: None,
         });
         let created = self.catalog().change(|names| {
             let existing = names.schema(&name.schema)?.get(&name.table);
@@ -199,6 +212,26 @@ impl Lake {
             Ok(Some(()))
         });
         Ok(created.await?.is_some())
+    }
+
+    /// Gives a table another name, or another schema. Whoever reads it goes on reading it.
+    pub async fn rename(&self, relation: &Arc<Relation>, to: &TableName) -> Result<()> {
+        check_name("table", &to.table)?;
+        let renamed = Arc::new(Relation { name: to.clone(), ..relation.as_ref().clone() });
+        let changed = self.catalog().change(|names| {
+            if names.find(&relation.name).is_none_or(|found| found.id != relation.id) {
+                return Err(Error::not_found(format!("table `{}` was dropped", relation.name)));
+            }
+            if let Some(existing) = names.schema(&to.schema)?.get(&to.table) {
+                return Err(taken(existing));
+            }
+            if let Some(relations) = names.schemas.get_mut(&relation.name.schema) {
+                relations.remove(&relation.name.table);
+            }
+            names.link(renamed);
+            Ok(Some(()))
+        });
+        changed.await.map(drop)
     }
 
     /// Drops a table (`view` = false) or a view. `false` where it was not there and that is allowed.
@@ -249,7 +282,8 @@ mod tests {
     fn an_unknown_table_is_told_with_the_nearest() {
         let mut names = Names::default();
         let name = TableName { schema: "main".into(), table: "readings".into() };
-        let relation = Relation { name, id: new_id(), kind: RelationKind::Table, created_at: Utc::now() };
+        let relation =
+            Relation { name, id: new_id(), kind: RelationKind::Table, created_at: Utc::now(), location: None };
         names.link(Arc::new(relation));
         let wrong = TableName { schema: "main".into(), table: "reading".into() };
         let error = names.relation_of("table", &wrong).unwrap_err();

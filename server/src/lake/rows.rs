@@ -16,7 +16,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
@@ -92,6 +92,12 @@ impl Rows {
         Ok(StreamingTable::try_new(self.schema.clone(), self.partitions())?)
     }
 
+    /// The rows as a plan that may be run once.
+    pub fn to_exec(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let source = StreamingTableExec::try_new(self.schema.clone(), self.partitions(), None, [], false, None)?;
+        Ok(Arc::new(source))
+    }
+
     /// The streams of the rows; each may be read once.
     pub fn partitions(&self) -> Vec<Arc<dyn PartitionStream>> {
         let count = self.plan.output_partitioning().partition_count();
@@ -105,19 +111,7 @@ impl Rows {
     }
 
     fn check(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        for (field, column) in self.schema.fields().iter().zip(batch.columns()) {
-            if !field.is_nullable() && column.null_count() > 0 {
-                return Err(Error::input(format!(
-                    "column `{}` of `{}` is NOT NULL, found NULL in {} of {} rows",
-                    field.name(),
-                    self.table,
-                    column.null_count(),
-                    column.len()
-                )));
-            }
-        }
-        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?;
-        self.constraints.check(&batch, &self.table)?;
+        let batch = checked(batch, &self.schema, &self.constraints, &self.table)?;
         self.counter.count(batch.num_rows());
         Ok(batch)
     }
@@ -128,6 +122,23 @@ impl Rows {
         failure.get_or_insert_with(|| error.clone());
         error.into_datafusion()
     }
+}
+
+/// The batch as rows of a table: an `Input` error where a NULL or a constraint of the table forbids it.
+pub fn checked(batch: RecordBatch, schema: &SchemaRef, constraints: &Constraints, table: &str) -> Result<RecordBatch> {
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        if !field.is_nullable() && column.null_count() > 0 {
+            return Err(Error::input(format!(
+                "column `{}` of `{table}` is NOT NULL, found NULL in {} of {} rows",
+                field.name(),
+                column.null_count(),
+                column.len()
+            )));
+        }
+    }
+    let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?;
+    constraints.check(&batch, table)?;
+    Ok(batch)
 }
 
 impl fmt::Debug for Rows {

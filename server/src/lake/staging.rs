@@ -49,6 +49,10 @@ impl Lake {
         if let RelationKind::View { .. } = relation.kind {
             return Err(Error::input(format!("expected a table to write to, found the view `{}`", relation.name)));
         }
+        if relation.location.is_some() {
+            let text = format!("bulk ingestion into `{}`, which is not in the data directory", relation.name);
+            return Err(Error::unsupported(text).with_hint("ingest into another table, then `INSERT INTO … SELECT`"));
+        }
         shape_of(relation, &self.table(relation)?.latest().await?)
     }
 
@@ -117,6 +121,13 @@ pub(super) struct Linked {
     files: Vec<Path>,
 }
 
+impl Linked {
+    /// Files that a commit of `gate` is going to name.
+    pub(super) fn new(lake: &Lake, gate: &CommitGate, files: Vec<Path>) -> Self {
+        Linked { lake: lake.clone(), gate: gate.clone(), files }
+    }
+}
+
 impl Drop for Linked {
     fn drop(&mut self) {
         // From there on the log may name the files, whatever was answered.
@@ -175,6 +186,7 @@ fn shape_of(relation: &Relation, state: &DeltaTableState) -> Result<Shape> {
         return Err(Error::unsupported(format!("bulk ingestion into `{}`, which has constraints", relation.name))
             .with_hint("ingest into another table, then `INSERT INTO … SELECT`"));
     }
+    super::alter::refuse_mapping(relation, metadata, "bulk ingestion")?;
     Ok(Shape { schema: storage_schema(&columns)?, partition_by: metadata.partition_columns().to_vec() })
 }
 

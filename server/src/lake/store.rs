@@ -83,7 +83,15 @@ impl Files {
     /// Begins an unfinished file.
     pub fn begin(&self) -> io::Result<(PathBuf, Box<dyn super::disk::DiskFile>)> {
         let path = self.temporary();
-        Ok((path.clone(), self.disk.create_new(&path)?))
+        let file = match self.disk.create_new(&path) {
+            // Outside of the data directory nobody has made the directory before.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.disk.create_dir_all(&self.temporary)?;
+                self.disk.create_new(&path)?
+            }
+            other => other?,
+        };
+        Ok((path, file))
     }
 
     /// Gives a finished, synced file its name, durably. On an error the unfinished file is gone.

@@ -144,6 +144,7 @@ impl SystemTable {
             partition_by: Vec::new(),
             properties: Default::default(),
             comment: None,
+            location: None,
             on_existing: OnExisting::Fail,
         })?;
         let notes = CommitNotes::default();

@@ -24,7 +24,7 @@ pub const SYSTEM: &str = "system/";
 
 /// One Delta table, open.
 pub struct Table {
-    /// Where it lies in the data directory: `tables/<id>` or `system/<name>`.
+    /// Where it lies in the data directory, `tables/<id>` or `system/<name>`, or else in the machine.
     path: String,
     log_store: LogStoreRef,
     lane: Lane,
@@ -44,7 +44,14 @@ impl Table {
         Ok(Table { path, log_store, lane: Lane::default(), states, times: Mutex::default() })
     }
 
-    /// Where it lies in the data directory.
+    /// The table that is all of a store, at `path` of the machine.
+    pub fn outside(store: &Store, states: Arc<States>, path: String) -> Self {
+        let (files, location) = (Arc::new(store.clone()), store.url().clone());
+        let log_store = default_logstore(files.clone(), files, &location, &StorageConfig::default());
+        Table { path, log_store, lane: Lane::default(), states, times: Mutex::default() }
+    }
+
+    /// Where it lies in the data directory, or else in the machine.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -62,6 +69,11 @@ impl Table {
     /// The log, for one attempt of one statement to write on top of version `base`.
     pub fn guarded(&self, gate: &CommitGate, base: Option<Version>) -> Arc<GuardedLogStore> {
         GuardedLogStore::new(self.log_store.clone(), self.lane(), gate.clone(), base)
+    }
+
+    /// The same for an attempt whose commit must be the next version after `base`.
+    pub fn guarded_alone(&self, gate: &CommitGate, base: Version) -> Arc<GuardedLogStore> {
+        GuardedLogStore::next(self.log_store.clone(), self.lane(), gate.clone(), base)
     }
 
     /// Who may write when.

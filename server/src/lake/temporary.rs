@@ -31,7 +31,8 @@ impl TemporaryTable {
     pub(super) fn new(lake: &Lake, name: &TableName) -> Self {
         let id = format!("{MARK}{}", new_id());
         lake.begin_temporary(&id);
-        let relation = Relation { name: name.clone(), id, kind: RelationKind::Table, created_at: Utc::now() };
+        let relation =
+            Relation { name: name.clone(), id, kind: RelationKind::Table, created_at: Utc::now(), location: None };
         TemporaryTable { lake: lake.clone(), relation: Arc::new(relation) }
     }
 

@@ -12,7 +12,7 @@ use deltalake_core::operations::write::WriteBuilder;
 use deltalake_core::protocol::SaveMode;
 
 use super::commit;
-use super::constraints::Constraints;
+use super::generated::Generated;
 use super::open::Lake;
 use super::rows::Rows;
 use super::types::storage_schema;
@@ -82,13 +82,19 @@ impl Insert {
         }
         // Without the notes that deltalake keeps in fields, which rows of a query do not have.
         let schema = storage_schema(&before.snapshot().arrow_schema())?;
-        let constraints = Constraints::new(before.snapshot().metadata().configuration(), &schema)?;
+        let generated = Generated::new(&before.snapshot().arrow_schema());
+        let constraints = generated.constraints(before.snapshot().metadata().configuration(), &schema)?;
+        let plan = generated.fill(self.plan.clone(), &schema)?;
         let name = self.relation.name.to_string();
         let onlooker = self.notes.onlooker.as_ref();
-        let rows = Rows::plan(self.plan.clone(), &schema, constraints, &name, &self.state, onlooker).await?;
+        let rows = Rows::plan(plan, &schema, constraints, &name, &self.state, onlooker).await?;
         let source = provider_as_source(Arc::new(rows.clone().into_table()?));
         let input = LogicalPlanBuilder::scan("rows", source, None)?.build()?;
-        let guarded = table.guarded(&self.notes.gate, Some(before.version()));
+        // What replaces all rows must follow what it read at once: rows that came between would stay.
+        let guarded = match self.overwrite {
+            true => table.guarded_alone(&self.notes.gate, before.version()),
+            false => table.guarded(&self.notes.gate, Some(before.version())),
+        };
         let write = WriteBuilder::new(guarded.clone(), Some(before.snapshot().clone()))
             .with_input_plan(input)
             .with_session_state(Arc::new(planner_of_deltalake(&self.state)))

@@ -21,6 +21,10 @@ impl Pins for RegistryPins {
     fn pinned(&self, table_id: &str) -> Vec<u64> {
         self.0.read().index.pinned(table_id)
     }
+
+    fn pinned_by(&self, table_id: &str) -> Vec<(u64, String)> {
+        self.0.read().index.pinned_by(table_id)
+    }
 }
 
 impl Index {
@@ -32,6 +36,18 @@ impl Index {
         let versions: BTreeSet<u64> =
             inputs.filter(|input| input.table_id == table_id).map(|input| input.version).collect();
         versions.into_iter().collect()
+    }
+
+    /// The pinned versions of a table, with the model versions that were trained on them.
+    fn pinned_by(&self, table_id: &str) -> Vec<(u64, String)> {
+        let mut all = BTreeSet::new();
+        for version in self.models().flat_map(|model| self.kept_versions(&model.name)) {
+            let inputs = version.run_id.as_deref().into_iter().flat_map(|run_id| self.inputs(run_id));
+            for input in inputs.filter(|input| input.table_id == table_id) {
+                all.insert((input.version, version.name.clone(), version.version));
+            }
+        }
+        all.into_iter().map(|(at, name, version)| (at, format!("model `{name}` version {version}"))).collect()
     }
 
     /// The versions of a model that must stay reproducible; one may come twice.

@@ -19,6 +19,14 @@ pub fn query(query: &Query) -> Result<()> {
     }
 }
 
+/// The same for an expression, and the queries inside it.
+pub fn expression(expr: &Expr) -> Result<()> {
+    match expr.visit(&mut Leftovers) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
 struct Leftovers;
 
 type Flow = ControlFlow<Error>;

@@ -14,6 +14,7 @@ use sqlparser::ast::{
 
 use super::dialect::{fold, literal_of};
 use super::statement::{ObjectRef, object_ref};
+use super::table_changes::ChangesCall;
 use limn_sql_udfs::functions::predict::Output;
 
 use crate::{Error, Result};
@@ -28,6 +29,8 @@ pub struct Found {
     pub versions: Vec<VersionedTable>,
     /// Calls of `read_csv` and `read_parquet`.
     pub files: Vec<FileCall>,
+    /// Calls of `table_changes`.
+    pub changes: Vec<ChangesCall>,
     /// Calls of `model_coefficients` and `model_trees`.
     pub contents: Vec<ContentsCall>,
     /// The names of table functions that DataFusion knows, folded; they are no tables.
@@ -145,8 +148,13 @@ impl VisitorMut for Scanner {
             TableFactor::Table { name, alias, args: None, version, .. } => self.table(name, alias, version),
             TableFactor::Table { name, alias, args: Some(arguments), version, .. } => {
                 let called = name.to_string().to_lowercase();
-                if let (Some(contents), None) = (contents_function(&called), &version) {
-                    let generated = match self.contents(contents, &called, &arguments.args) {
+                let generated = match contents_function(&called) {
+                    _ if version.is_some() => None,
+                    Some(contents) => Some(self.contents(contents, &called, &arguments.args)),
+                    None => (called == "table_changes").then(|| self.changes(&arguments.args)),
+                };
+                if let Some(generated) = generated {
+                    let generated = match generated {
                         Ok(generated) => generated,
                         Err(error) => return ControlFlow::Break(error),
                     };
@@ -298,6 +306,12 @@ impl Scanner {
         Ok(generated)
     }
 
+    fn changes(&mut self, arguments: &[FunctionArg]) -> Result<String> {
+        let generated = format!("changes_{}", self.found.changes.len());
+        self.found.changes.push(ChangesCall::parse(generated.clone(), arguments)?);
+        Ok(generated)
+    }
+
     fn contents(&mut self, contents: Contents, called: &str, arguments: &[FunctionArg]) -> Result<String> {
         let reference = match arguments {
             [only] => model_reference(called, Some(only))?,
@@ -408,7 +422,7 @@ fn version_suffix(name: &ObjectName) -> Result<Option<(ObjectName, u64)>> {
     Ok(Some((ObjectName(parts), version)))
 }
 
-fn version_clause(version: TableVersion) -> Result<VersionClause> {
+pub(super) fn version_clause(version: TableVersion) -> Result<VersionClause> {
     match version {
         TableVersion::VersionAsOf(expr) => match literal_of(&expr) {
             Some(Value::Number(digits, _)) => match digits.parse() {
@@ -440,7 +454,7 @@ fn file_function(called: &str) -> Result<Option<FileFunction>> {
     match called {
         "read_csv" => Ok(Some(FileFunction::Csv)),
         "read_parquet" => Ok(Some(FileFunction::Parquet)),
-        "read_json" | "read_text" | "read_binary" | "table_changes" | "forecast" => {
+        "read_json" | "read_text" | "read_binary" | "forecast" => {
             Err(Error::unsupported(format!("the table function `{called}` is not supported yet")))
         }
         _ => Ok(None),

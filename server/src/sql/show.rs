@@ -2,6 +2,8 @@
 //!
 //! It only says what is asked for; the engine answers from the catalog and the registry.
 
+use sqlparser::tokenizer::Token;
+
 use super::dialect::{Cursor, fold};
 use super::model;
 use super::statement::{ObjectRef, Statement, object_ref};
@@ -43,6 +45,17 @@ pub enum Show {
     Columns(ObjectRef),
     /// `DESCRIBE HISTORY t`.
     History(ObjectRef),
+    /// `DESCRIBE DETAIL t`.
+    Detail(ObjectRef),
+    /// `SHOW TBLPROPERTIES t [('key')]`.
+    Properties {
+        /// The table.
+        table: ObjectRef,
+        /// One property, or all.
+        key: Option<String>,
+    },
+    /// `SHOW CREATE TABLE t`.
+    CreateTable(ObjectRef),
     /// `DESCRIBE MODEL name [VERSION n | ALIAS a]`.
     Model {
         /// The model's name, folded.
@@ -86,6 +99,23 @@ pub fn show(mut cursor: Cursor<'_>) -> Result<Statement> {
             }
             Show::Columns(object_ref(&cursor.object_name("a table")?)?)
         }
+        "TBLPROPERTIES" => {
+            cursor.words(&["TBLPROPERTIES"]);
+            let table = object_ref(&cursor.object_name("a table")?)?;
+            let key = match cursor.token(&Token::LParen) {
+                true => {
+                    let key = super::table::property_key(&mut cursor)?;
+                    cursor.expect_token(&Token::RParen)?;
+                    Some(key)
+                }
+                false => None,
+            };
+            Show::Properties { table, key }
+        }
+        "CREATE" if cursor.peek_word_at(1).as_deref() == Some("TABLE") => {
+            cursor.words(&["CREATE", "TABLE"]);
+            Show::CreateTable(object_ref(&cursor.object_name("a table")?)?)
+        }
         "CREATE" | "FUNCTIONS" | "PARTITIONS" | "VARIABLES" => {
             return Err(Error::unsupported(format!("`SHOW {what}` is not supported yet")));
         }
@@ -115,7 +145,7 @@ pub fn describe(mut cursor: Cursor<'_>) -> Result<Statement> {
     let show = if followed && cursor.words(&["HISTORY"]) {
         Show::History(object_ref(&cursor.object_name("a table")?)?)
     } else if followed && cursor.words(&["DETAIL"]) {
-        return Err(Error::unsupported("`DESCRIBE DETAIL` is not supported yet"));
+        Show::Detail(object_ref(&cursor.object_name("a table")?)?)
     } else if cursor.peek_word().as_deref() == Some("MODEL") && !ends_after_one(&cursor) {
         cursor.words(&["MODEL"]);
         describe_model(&mut cursor)?
@@ -128,7 +158,6 @@ pub fn describe(mut cursor: Cursor<'_>) -> Result<Statement> {
 }
 
 fn ends_after_one(cursor: &Cursor<'_>) -> bool {
-    use sqlparser::tokenizer::Token;
     matches!(cursor.parser.peek_nth_token(1).token, Token::EOF | Token::SemiColon | Token::Period)
 }
 

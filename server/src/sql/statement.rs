@@ -6,15 +6,18 @@
 use limn_sql_udfs::model::reference::ModelRef;
 use sqlparser::ast::{self, ObjectName, ObjectNamePart};
 
+use super::care::Care;
+use super::change::Change;
 use super::copy::CopyInto;
 use super::dialect::{Cursor, fold};
+use super::insert::Insert;
 use super::model::{AlterModel, ExportModel, ModelTarget};
 use super::refresh::Refresh;
 use super::show::Show;
 use super::table::{CreateTable, CreateView};
 use super::train::Train;
 use super::user::UserStatement;
-use super::{copy, kill, model, refuse, show, table, train, user};
+use super::{alter, care, change, copy, insert, kill, merge, model, refuse, show, table, train, user};
 use crate::error::nearest;
 use crate::{Error, Result};
 
@@ -35,7 +38,9 @@ pub enum Statement {
     /// `EXPLAIN [ANALYZE] [VERBOSE] query`.
     Explain(Box<ast::Statement>),
     /// `INSERT INTO|OVERWRITE t [(columns)] query`.
-    Insert(Box<ast::Insert>),
+    Insert(Box<Insert>),
+    /// `UPDATE`, `DELETE` and `MERGE`.
+    Change(Change),
     /// `CREATE TABLE`.
     CreateTable(Box<CreateTable>),
     /// `CREATE VIEW`.
@@ -65,6 +70,8 @@ pub enum Statement {
         /// `CASCADE`.
         cascade: bool,
     },
+    /// `ALTER TABLE`, `OPTIMIZE`, `VACUUM` and the like.
+    Care(Box<Care>),
     /// `COPY INTO`.
     Copy(CopyInto),
     /// `SHOW …` and `DESCRIBE …`.
@@ -106,13 +113,6 @@ pub enum Statement {
 
 /// First words of statements that users of the field know and Limn does not do yet.
 const NOT_YET: &[&str] = &[
-    "UPDATE",
-    "DELETE",
-    "MERGE",
-    "TRUNCATE",
-    "OPTIMIZE",
-    "VACUUM",
-    "RESTORE",
     "ANALYZE",
     "GRANT",
     "REVOKE",
@@ -124,15 +124,34 @@ const NOT_YET: &[&str] = &[
     "EXECUTE",
     "DEALLOCATE",
     "DECLARE",
-    "CONVERT",
     "CLONE",
-    "COMMENT",
     "ALTER",
 ];
 
 /// First words of statements with an effect.
-const EFFECTS: &[&str] =
-    &["INSERT", "CREATE", "DROP", "COPY", "TRAIN", "REPRODUCE", "EXPORT", "USE", "SET", "RESET", "KILL"];
+const EFFECTS: &[&str] = &[
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
+    "CREATE",
+    "DROP",
+    "COPY",
+    "TRAIN",
+    "REPRODUCE",
+    "EXPORT",
+    "USE",
+    "SET",
+    "RESET",
+    "KILL",
+    "ALTER",
+    "TRUNCATE",
+    "OPTIMIZE",
+    "VACUUM",
+    "RESTORE",
+    "CONVERT",
+    "COMMENT",
+];
 
 /// First words of transaction control.
 const TRANSACTIONS: &[&str] = &["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"];
@@ -146,9 +165,18 @@ const KNOWN: &[&str] = &[
     "FROM",
     "EXPLAIN",
     "INSERT",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
     "CREATE",
     "DROP",
     "COPY",
+    "TRUNCATE",
+    "OPTIMIZE",
+    "VACUUM",
+    "RESTORE",
+    "CONVERT",
+    "COMMENT",
     "SHOW",
     "DESCRIBE",
     "DESC",
@@ -174,7 +202,10 @@ pub fn parse(text: &str) -> Result<Statement> {
     match word.as_str() {
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM" => query(cursor),
         "EXPLAIN" => explain(cursor),
-        "INSERT" => table::insert(cursor),
+        "INSERT" => insert::parse(cursor),
+        "UPDATE" => change::update(cursor),
+        "DELETE" => change::delete(cursor),
+        "MERGE" => merge::parse(cursor),
         "CREATE" => create(cursor),
         "DROP" => drop(cursor),
         "COPY" => copy::parse(cursor),
@@ -185,6 +216,13 @@ pub fn parse(text: &str) -> Result<Statement> {
         "EXPORT" => model::export(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("MODEL") => model::alter(cursor),
         "ALTER" if cursor.peek_word_at(1).as_deref() == Some("USER") => user::alter(cursor),
+        "ALTER" if cursor.peek_word_at(1).as_deref() == Some("TABLE") => alter::alter_table(cursor),
+        "COMMENT" => alter::comment_on(cursor),
+        "TRUNCATE" => care::truncate(cursor),
+        "RESTORE" => care::restore(cursor),
+        "OPTIMIZE" => care::optimize(cursor),
+        "VACUUM" => care::vacuum(cursor),
+        "CONVERT" => care::convert(cursor),
         "USE" => {
             cursor.words(&["USE"]);
             cursor.words(&["SCHEMA"]);

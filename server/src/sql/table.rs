@@ -1,14 +1,14 @@
-//! `CREATE TABLE`, `CREATE VIEW` and `INSERT`.
+//! `CREATE TABLE` and `CREATE VIEW`.
 //!
-//! Column options that Limn would not honour (defaults, keys, checks) are refused, never dropped. Types are checked by
+//! Column options that Limn would not honour (defaults, keys) are refused, never dropped. Types are checked by
 //! those who know the type table.
 
 use sqlparser::ast::{self, ColumnOption, DataType, Query};
 use sqlparser::tokenizer::Token;
 
 use super::dialect::{Cursor, fold};
-use super::refuse;
 use super::statement::{ObjectRef, Statement, object_ref};
+use super::{care, refuse};
 use crate::{Error, Result};
 
 /// A column of `CREATE TABLE`.
@@ -20,6 +20,10 @@ pub struct ColumnSpec {
     pub data_type: DataType,
     /// Whether NULL is allowed.
     pub nullable: bool,
+    /// `COMMENT`.
+    pub comment: Option<String>,
+    /// `GENERATED ALWAYS AS (expression)`: the expression's text.
+    pub generated: Option<String>,
 }
 
 /// One parsed `CREATE TABLE`.
@@ -41,6 +45,8 @@ pub struct CreateTable {
     pub properties: Vec<(String, String)>,
     /// `COMMENT`.
     pub comment: Option<String>,
+    /// `LOCATION`: a directory outside of the data directory.
+    pub location: Option<String>,
     /// `AS query`.
     pub query: Option<Box<Query>>,
 }
@@ -76,10 +82,16 @@ pub fn create_table(mut cursor: Cursor<'_>, or_replace: bool, temporary: bool) -
         partition_by: Vec::new(),
         properties: Vec::new(),
         comment: None,
+        location: None,
         query: None,
     };
+    if !temporary && let Some(clone) = care::clone(&mut cursor, &table.name, or_replace, if_not_exists)? {
+        return Ok(clone);
+    }
     if cursor.parser.peek_token().token == Token::LParen {
-        table.columns = columns(&mut cursor)?;
+        let (columns, checks) = columns(&mut cursor)?;
+        table.columns = columns;
+        table.properties = checks;
     }
     while table_clause(&mut cursor, &mut table)? {}
     if cursor.words(&["AS"]) {
@@ -89,6 +101,7 @@ pub fn create_table(mut cursor: Cursor<'_>, or_replace: bool, temporary: bool) -
     }
     cursor.end()?;
     match (table.columns.is_empty(), &table.query) {
+        (true, None) if table.location.is_some() => Ok(Statement::CreateTable(Box::new(table))),
         (true, None) => Err(Error::input("expected columns or `AS query` in `CREATE TABLE`, found neither")),
         (false, Some(_)) => {
             Err(Error::unsupported("`CREATE TABLE` with both columns and a query is not supported yet")
@@ -114,23 +127,15 @@ fn table_clause(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<bool
         }
         cursor.expect_token(&Token::RParen)?;
     } else if cursor.words(&["TBLPROPERTIES"]) {
-        cursor.expect_token(&Token::LParen)?;
-        while !cursor.token(&Token::RParen) {
-            if !table.properties.is_empty() {
-                cursor.expect_token(&Token::Comma)?;
-            }
-            let key = property_key(cursor)?;
-            cursor.expect_token(&Token::Eq)?;
-            let value = match cursor.literal(&format!("a value for the property `{key}`"))? {
-                ast::Value::SingleQuotedString(text) => text,
-                other => other.to_string(),
-            };
-            table.properties.push((key, value));
+        let given = properties(cursor)?;
+        if let Some((key, _)) = given.iter().find(|(key, _)| table.properties.iter().any(|(known, _)| known == key)) {
+            return Err(Error::input(format!("expected each property once, found `{key}` twice")));
         }
+        table.properties.extend(given);
     } else if cursor.words(&["COMMENT"]) {
         table.comment = Some(cursor.string("a comment in quotes")?);
-    } else if cursor.peek_word().as_deref() == Some("LOCATION") {
-        return Err(Error::unsupported("the clause `LOCATION` of `CREATE TABLE` is not supported yet"));
+    } else if cursor.words(&["LOCATION"]) {
+        table.location = Some(cursor.string("a directory in quotes")?);
     } else if cursor.peek_word().as_deref() == Some("CLUSTER") {
         return Err(Error::unsupported("the clause `CLUSTER BY` of `CREATE TABLE` is not supported yet"));
     } else {
@@ -139,8 +144,30 @@ fn table_clause(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<bool
     Ok(true)
 }
 
+/// `('key' = 'value', …)`; each key once.
+pub(super) fn properties(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>> {
+    let mut properties: Vec<(String, String)> = Vec::new();
+    cursor.expect_token(&Token::LParen)?;
+    while !cursor.token(&Token::RParen) {
+        if !properties.is_empty() {
+            cursor.expect_token(&Token::Comma)?;
+        }
+        let key = property_key(cursor)?;
+        cursor.expect_token(&Token::Eq)?;
+        let value = match cursor.literal(&format!("a value for the property `{key}`"))? {
+            ast::Value::SingleQuotedString(text) => text,
+            other => other.to_string(),
+        };
+        if properties.iter().any(|(known, _)| *known == key) {
+            return Err(Error::input(format!("expected each property once, found `{key}` twice")));
+        }
+        properties.push((key, value));
+    }
+    Ok(properties)
+}
+
 /// `'delta.appendOnly'` or `delta.appendOnly`; properties keep their case.
-fn property_key(cursor: &mut Cursor<'_>) -> Result<String> {
+pub(super) fn property_key(cursor: &mut Cursor<'_>) -> Result<String> {
     if let Token::SingleQuotedString(_) = cursor.parser.peek_token().token {
         return cursor.string("a property");
     }
@@ -149,31 +176,66 @@ fn property_key(cursor: &mut Cursor<'_>) -> Result<String> {
     Ok(parts.join("."))
 }
 
-fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<ColumnSpec>> {
+/// The properties in which a table keeps a `CHECK`.
+const CONSTRAINT: &str = "delta.constraints.";
+
+/// The columns, and the table's `CHECK` constraints as the properties that they are kept in.
+fn columns(cursor: &mut Cursor<'_>) -> Result<(Vec<ColumnSpec>, Vec<(String, String)>)> {
     let (columns, constraints) = cursor.parser.parse_columns()?;
-    if let Some(constraint) = constraints.first() {
-        return Err(Error::unsupported(format!("the table constraint `{constraint}` is not supported yet")));
+    let mut checks: Vec<(String, String)> = Vec::new();
+    for constraint in constraints {
+        let ast::TableConstraint::Check(check) = &constraint else {
+            return Err(Error::unsupported(format!("the table constraint `{constraint}` is not supported yet")));
+        };
+        if check.enforced.is_some() {
+            return Err(Error::unsupported(
+                "every `CHECK` is enforced: expected none of `ENFORCED` and `NOT ENFORCED`",
+            ));
+        }
+        let name = match &check.name {
+            Some(name) => fold(name),
+            None => format!("check_{}", checks.len() + 1),
+        };
+        let key = format!("{CONSTRAINT}{name}");
+        if checks.iter().any(|(known, _)| *known == key) {
+            return Err(Error::input(format!("expected each constraint once, found `{name}` twice")));
+        }
+        checks.push((key, check.expr.to_string()));
     }
+    Ok((column_specs(columns)?, checks))
+}
+
+/// The columns as they are to be; an option that nothing would honour is refused.
+pub(super) fn column_specs(columns: Vec<ast::ColumnDef>) -> Result<Vec<ColumnSpec>> {
     let mut specs: Vec<ColumnSpec> = Vec::with_capacity(columns.len());
     for column in columns {
         let name = fold(&column.name);
         if specs.iter().any(|known| known.name == name) {
             return Err(Error::input(format!("expected each column once, found `{name}` twice")));
         }
-        let mut nullable = true;
-        for option in &column.options {
+        let mut spec = ColumnSpec { name, data_type: column.data_type, nullable: true, comment: None, generated: None };
+        for option in column.options {
+            let shown = option.option.to_string();
             match option.option {
-                ColumnOption::Null => nullable = true,
-                ColumnOption::NotNull => nullable = false,
+                ColumnOption::Null => spec.nullable = true,
+                ColumnOption::NotNull => spec.nullable = false,
+                ColumnOption::Comment(comment) => spec.comment = Some(comment),
+                ColumnOption::Generated {
+                    generated_as: ast::GeneratedAs::Always | ast::GeneratedAs::ExpStored,
+                    sequence_options: None,
+                    generation_expr: Some(expression),
+                    generation_expr_mode: None | Some(ast::GeneratedExpressionMode::Stored),
+                    generated_keyword: true,
+                } => spec.generated = Some(expression.to_string()),
                 _ => {
                     return Err(Error::unsupported(format!(
-                        "the option `{}` of the column `{name}` is not supported yet",
-                        option.option
+                        "the option `{shown}` of the column `{}` is not supported yet",
+                        spec.name
                     )));
                 }
             }
         }
-        specs.push(ColumnSpec { name, data_type: column.data_type, nullable });
+        specs.push(spec);
     }
     Ok(specs)
 }
@@ -192,21 +254,4 @@ pub fn create_view(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Statement
     cursor.end()?;
     refuse::query(&query)?;
     Ok(Statement::CreateView(CreateView { name, or_replace, if_not_exists, query, text }))
-}
-
-/// Parses a statement that begins with `INSERT`.
-pub fn insert(mut cursor: Cursor<'_>) -> Result<Statement> {
-    if cursor.peek_word_at(2).as_deref() == Some("REPLACE") || cursor.peek_word_at(3).as_deref() == Some("REPLACE") {
-        return Err(Error::unsupported("`INSERT … REPLACE WHERE` is not supported yet"));
-    }
-    let statement = cursor.parser.parse_statement()?;
-    cursor.end()?;
-    let ast::Statement::Insert(insert) = statement else {
-        return Err(Error::input("expected `INSERT INTO table query`"));
-    };
-    match &insert.source {
-        Some(query) => refuse::query(query)?,
-        None => return Err(Error::input("expected a query or `VALUES` in `INSERT`, found neither")),
-    }
-    Ok(Statement::Insert(Box::new(insert)))
 }

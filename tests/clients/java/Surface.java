@@ -106,7 +106,7 @@ public final class Surface {
 
     private static void errors(Connection connection) throws SQLException {
         refused(connection, "SELECT * FROM metres", "unknown table `main.metres`, the nearest is `main.meters`");
-        refused(connection, "DELETE FROM meters", "`DELETE` is not supported yet");
+        refused(connection, "CALL meters()", "`CALL` is not supported yet");
         refused(connection, "INSERT INTO meters (nn) VALUES (1)", "unknown column `nn`");
         try (Statement statement = connection.createStatement();
                 ResultSet result = statement.executeQuery("SELECT count(*) FROM meters")) {

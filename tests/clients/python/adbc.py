@@ -272,12 +272,12 @@ def errors(connection):
     fails("SELECT * FROM readngs", STATUS.NOT_FOUND, "unknown table `main.readngs`, the nearest is `main.readings`")
     fails("SELCT 1", STATUS.INVALID_ARGUMENT, "`SELCT`")
     fails("CREATE TABLE readings (x INT)", STATUS.ALREADY_EXISTS, "`main.readings`")
-    fails("UPDATE readings SET n = 1", STATUS.NOT_IMPLEMENTED, "`UPDATE` is not supported yet")
+    fails("CALL readings()", STATUS.NOT_IMPLEMENTED, "`CALL` is not supported yet")
     fails("INSERT INTO readings VALUES (?, ?, ?, ?, ?)", STATUS.INVALID_ARGUMENT, "", ("a", "b"))
     fails("SELECT CAST('x' AS BIGINT)", STATUS.INVALID_ARGUMENT, "x")
     fails("BEGIN", STATUS.NOT_IMPLEMENTED, "BEGIN")
     # DB-API programs tell errors apart by their classes.
-    refused(adbc_driver_manager.NotSupportedError, "", lambda: rows(connection, "UPDATE readings SET n = 1"))
+    refused(adbc_driver_manager.NotSupportedError, "", lambda: rows(connection, "CALL readings()"))
     refused(adbc_driver_manager.ProgrammingError, "", lambda: rows(connection, "SELCT 1"))
     # An error that comes after the first rows reaches the reader too.
     late = "SELECT 1 / (value - 90000) AS x FROM generate_series(1, 100000) AS g(value)"

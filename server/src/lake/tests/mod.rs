@@ -1,5 +1,6 @@
 //! What a lake does as a whole, in one process. What it keeps through crashes is tested with the disk under test.
 
+mod care;
 mod concurrency;
 mod statements;
 mod time_travel;
@@ -98,6 +99,7 @@ fn table(at: &str, fields: Vec<Field>) -> NewTable {
         partition_by: Vec::new(),
         properties: BTreeMap::new(),
         comment: None,
+        location: None,
         on_existing: OnExisting::Fail,
     }
 }

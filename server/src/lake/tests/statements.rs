@@ -138,6 +138,10 @@ impl Pins for PinAll {
     fn pinned(&self, _: &str) -> Vec<u64> {
         vec![0]
     }
+
+    fn pinned_by(&self, _: &str) -> Vec<(u64, String)> {
+        vec![(0, "a test".into())]
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
