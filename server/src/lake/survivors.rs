@@ -141,7 +141,7 @@ impl Rewriting<'_> {
                     let batch: Option<RecordBatch> = receiver.recv().await;
                     batch.map(|batch| (Ok(batch), receiver))
                 });
-                let changed = DataFiles::of_stream(queued.boxed(), schema, &self.partition_by, store);
+                let changed = DataFiles::of_stream(queued.fuse().boxed(), schema, &self.partition_by, store);
                 match tokio::join!(files, changed) {
                     (Ok(files), Ok(changed)) => (files, changed),
                     // A queue that nobody reads is the other's failure.
