@@ -57,7 +57,7 @@ pub(super) async fn run(scope: Scope, care: Care) -> Result<Answer> {
     let notes = notes(&ctx);
     let gate = notes.gate.clone();
     match care {
-        Care::Alter(alter) => run_alter(&scope, alter, notes).await,
+        Care::Alter(alter) => run_alter(&scope, *alter, notes).await,
         Care::Truncate(table) => {
             let relation = table_of(&scope, &table)?;
             output::count(until_commit(&ctx, &gate, lake.truncate(&relation, notes)).await?)

@@ -52,7 +52,7 @@ impl ZOrder {
         while let Some(batch) = batches.try_next().await? {
             sample.add(batch.columns())?;
         }
-        let bounds = sample.columns.iter().map(|values| Bounds::new(values)).collect::<Result<Vec<_>>>()?;
+        let bounds = sample.columns.iter().map(Bounds::new).collect::<Result<Vec<_>>>()?;
         Ok(ZOrder { columns, bounds })
     }
 

@@ -93,7 +93,7 @@ pub fn alter_table(mut cursor: Cursor<'_>) -> Result<Statement> {
     let table = object_ref(&cursor.object_name("a table")?)?;
     let change = change(&mut cursor)?;
     cursor.end()?;
-    Ok(Statement::Care(Box::new(Care::Alter(AlterTable { table, change }))))
+    Ok(Statement::Care(Box::new(Care::Alter(Box::new(AlterTable { table, change })))))
 }
 
 fn change(cursor: &mut Cursor<'_>) -> Result<TableChange> {
@@ -253,5 +253,5 @@ pub fn comment_on(mut cursor: Cursor<'_>) -> Result<Statement> {
         Some(column) => TableChange::CommentColumn { column, comment },
         None => TableChange::Comment(comment),
     };
-    Ok(Statement::Care(Box::new(Care::Alter(AlterTable { table, change }))))
+    Ok(Statement::Care(Box::new(Care::Alter(Box::new(AlterTable { table, change })))))
 }

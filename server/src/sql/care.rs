@@ -16,7 +16,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Care {
     /// `ALTER TABLE`, `COMMENT ON`.
-    Alter(AlterTable),
+    Alter(Box<AlterTable>),
     /// `TRUNCATE [TABLE] t`.
     Truncate(ObjectRef),
     /// `RESTORE [TABLE] t TO VERSION|TIMESTAMP AS OF`.
@@ -31,7 +31,7 @@ pub enum Care {
         /// The table.
         table: ObjectRef,
         /// A condition on partition columns.
-        condition: Option<Expr>,
+        condition: Option<Box<Expr>>,
         /// The columns whose values are to lie together.
         z_order: Vec<String>,
     },
@@ -141,7 +141,7 @@ pub fn optimize(mut cursor: Cursor<'_>) -> Result<Statement> {
         }
     }
     cursor.end()?;
-    Ok(care(Care::Optimize { table, condition, z_order }))
+    Ok(care(Care::Optimize { table, condition: condition.map(Box::new), z_order }))
 }
 
 /// Parses a statement that begins with `VACUUM`.

@@ -16,9 +16,9 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub enum Change {
     /// `UPDATE t SET …`.
-    Update(Update),
+    Update(Box<Update>),
     /// `DELETE FROM t`.
-    Delete(Delete),
+    Delete(Box<Delete>),
     /// `MERGE INTO t`.
     Merge(Box<Merge>),
 }
@@ -86,7 +86,7 @@ pub fn update(mut cursor: Cursor<'_>) -> Result<Statement> {
     }
     let condition = condition(&mut cursor, "WHERE")?;
     end(&mut cursor)?;
-    Ok(Statement::Change(Change::Update(Update { target, assignments, condition })))
+    Ok(Statement::Change(Change::Update(Box::new(Update { target, assignments, condition }))))
 }
 
 fn from_refused() -> Error {
@@ -105,7 +105,7 @@ pub fn delete(mut cursor: Cursor<'_>) -> Result<Statement> {
     }
     let condition = condition(&mut cursor, "WHERE")?;
     end(&mut cursor)?;
-    Ok(Statement::Change(Change::Delete(Delete { target, condition })))
+    Ok(Statement::Change(Change::Delete(Box::new(Delete { target, condition }))))
 }
 
 /// `t [[AS] alias]`; `ends` are the words that may come next.
