@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Bytes of one SQL statement.
 pub const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Characters of the application's name in an application transaction.
+pub const TRANSACTION_APPLICATION_CHARS_MAX: usize = 200;
 /// Views inside views inside views.
 pub const VIEW_DEPTH_MAX: usize = 16;
 /// Rows of one batch that a query gives.

@@ -42,11 +42,27 @@ pub struct IngestTarget {
     pub table: String,
     /// Whether the table goes with the session.
     pub temporary: bool,
+    /// The application, and the version of its transaction: a table that has seen this or a later one takes no rows.
+    pub transaction: Option<(String, u64)>,
+}
+
+impl IngestTarget {
+    /// The same rows once, however often they are sent: `version` grows with each batch of this application. Goes with
+    /// the modes that append.
+    ///
+    /// ```
+    /// use limn_client::IngestTarget;
+    /// let target = IngestTarget::from("readings").once("meters", 7);
+    /// assert_eq!(target.transaction, Some(("meters".to_string(), 7)));
+    /// ```
+    pub fn once(self, application: &str, version: u64) -> Self {
+        IngestTarget { transaction: Some((application.to_string(), version)), ..self }
+    }
 }
 
 impl From<&str> for IngestTarget {
     fn from(table: &str) -> Self {
-        IngestTarget { schema: None, table: table.to_string(), temporary: false }
+        IngestTarget { schema: None, table: table.to_string(), temporary: false, transaction: None }
     }
 }
 
@@ -138,6 +154,14 @@ fn own(error: FlightError) -> Error {
     }
 }
 
+/// A transaction by the names of Delta's writers.
+fn transaction_options(transaction: Option<(String, u64)>) -> HashMap<String, String> {
+    let pairs = transaction.map(|(application, version)| {
+        [("txnAppId".to_string(), application), ("txnVersion".to_string(), version.to_string())]
+    });
+    pairs.into_iter().flatten().collect()
+}
+
 fn command(target: IngestTarget, mode: IngestMode) -> CommandStatementIngest {
     let (if_not_exist, if_exists) = match mode {
         IngestMode::Create => (TableNotExistOption::Create, TableExistsOption::Fail),
@@ -155,13 +179,21 @@ fn command(target: IngestTarget, mode: IngestMode) -> CommandStatementIngest {
         catalog: None,
         temporary: target.temporary,
         transaction_id: None,
-        options: HashMap::new(),
+        options: transaction_options(target.transaction),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transaction_goes_as_options() {
+        let sent = command(IngestTarget::from("t").once("meters", 7), IngestMode::Append);
+        let expected = [("txnAppId", "meters"), ("txnVersion", "7")];
+        assert_eq!(sent.options, expected.map(|(key, value)| (key.to_string(), value.to_string())).into());
+        assert!(command("t".into(), IngestMode::Append).options.is_empty());
+    }
 
     #[test]
     fn modes_are_those_of_the_specification() {

@@ -25,6 +25,7 @@ use crate::lake::{ChangePlan, ChangeTarget, CommitNotes, Relation, RowChange, is
 use crate::sql::ObjectRef;
 use crate::sql::change::Change;
 use crate::sql::insert::Insert;
+use crate::sql::transaction::AppTransaction;
 use crate::{Error, Result};
 
 /// A statement that changes rows.
@@ -66,7 +67,10 @@ pub(super) async fn run(
 ) -> Result<Answer> {
     let (inner, ctx) = (Arc::clone(&scope.inner), scope.ctx.clone());
     let relation = target(&scope, name)?;
-    let notes = notes(&ctx);
+    let mut notes = notes(&ctx);
+    if let Changing::Insert(insert) = &changing {
+        notes.transactions.extend(insert.transaction.clone().map(AppTransaction::into_pair));
+    }
     let gate = notes.gate.clone();
     let attempts = Arc::new(Attempts {
         inner: Arc::clone(&inner),
@@ -79,7 +83,7 @@ pub(super) async fn run(
     let changed = inner.lake.change(&relation, attempts.clone(), notes);
     let changed = until_commit(&ctx, &gate, changed).await;
     if let Some(lineage) = attempts.lineage.lock().await.take() {
-        lineage.end(changed.as_ref().ok().map(|written| written.version)).await;
+        lineage.end(changed.as_ref().ok().filter(|_| gate.is_passed()).map(|written| written.version)).await;
     }
     output::count(changed?.rows)
 }

@@ -20,6 +20,7 @@ use super::{BatchStream, CATALOG};
 use crate::error::{nearest, unknown};
 use crate::lake::types::{assign, is_assignable, pieces, sql_name, storage_schema};
 use crate::lake::{NewRows, NewTable, OnExisting, Relation, RelationKind, Shape, TableName};
+use crate::sql::transaction::AppTransaction;
 use crate::{Class, Error, Result};
 
 /// What to do where the table is not there.
@@ -57,6 +58,8 @@ pub struct IngestRequest {
     pub if_exists: IfExists,
     /// Whether it is a temporary table of the session that is meant.
     pub temporary: bool,
+    /// The rows are taken once, however often they are sent.
+    pub transaction: Option<AppTransaction>,
 }
 
 /// Takes all rows of `batches`, which have the columns of `schema`; answers how many there were.
@@ -72,6 +75,12 @@ pub(super) async fn run(
     ctx.check()?;
     let scope = Scope::new(inner, ctx);
     let name = named(&scope, &request)?;
+    if request.transaction.is_some() && request.if_exists != IfExists::Append {
+        // A repeated sending would find the table that the first one made, and fail or replace it.
+        return Err(Error::input(
+            "expected an ingestion that appends to the table where it is there, with a transaction",
+        ));
+    }
     let target = ctx.run(target(&scope, &request, &name, &schema)).await?;
     let mapping = Mapping::new(&name, &schema, &target.shape().schema);
     let mapping = Arc::new(mapping.map_err(|error| mismatch(&request, &target, error))?);
@@ -90,11 +99,13 @@ pub(super) async fn run(
     })
     .try_flatten();
     let staged = inner.lake.stage(target.shape().clone(), mapped.boxed()).await?;
-    let (notes, rows) = (notes(ctx), staged.rows());
+    let (mut notes, rows) = (notes(ctx), staged.rows());
+    notes.transactions.extend(request.transaction.map(AppTransaction::into_pair));
     let gate = notes.gate.clone();
     match target {
         Target::Append(relation, _) => {
-            until_commit(ctx, &gate, inner.lake.append_staged(&relation, staged, notes)).await?;
+            let appended = until_commit(ctx, &gate, inner.lake.append_staged(&relation, staged, notes)).await?;
+            return Ok(appended.rows);
         }
         Target::Create(table, _) if request.temporary => {
             create_temporary(&scope, table, NewRows::Staged(staged), notes).await?;

@@ -28,6 +28,7 @@ use crate::lake::{RelationKind, TableName, is_temporary};
 use crate::sql::insert::{Insert, Replaces};
 use crate::sql::scan::GENERATED_SCHEMA;
 use crate::sql::statement::object_ref;
+use crate::sql::transaction::AppTransaction;
 use crate::sql::{ObjectRef, Statement, parse};
 use crate::{Error, Result};
 
@@ -117,22 +118,36 @@ pub(super) async fn run(scope: Scope, insert: Insert, parameters: &[ScalarValue]
     }
     let ctx = scope.ctx.clone();
     let inner = Arc::clone(&scope.inner);
+    let transaction = insert.transaction.clone();
     let mut planned = ctx.run(planned(scope, insert)).await?;
     planned.plan = plan::bound(&planned.state, planned.plan, parameters)?;
-    write(&ctx, &inner, planned).await
+    write(&ctx, &inner, planned, transaction).await
 }
 
 /// Runs an `INSERT` for all rows of parameters at once; `None` where the statement has to run once for each.
 pub(super) async fn run_rows(scope: Scope, insert: Insert, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+    let transaction = insert.transaction.clone();
     if replaces_some(&insert) {
-        return Ok(None);
+        return one_by_one(transaction.as_ref(), rows);
     }
     let ctx = scope.ctx.clone();
     let inner = Arc::clone(&scope.inner);
     let planned = ctx.run(planned(scope, insert)).await?;
     match insert_rows::over(&planned.plan, rows)? {
-        Some(plan) => write(&ctx, &inner, Planned { plan, ..planned }).await.map(Some),
-        None => Ok(None),
+        Some(plan) => write(&ctx, &inner, Planned { plan, ..planned }, transaction).await.map(Some),
+        None => one_by_one(transaction.as_ref(), rows),
+    }
+}
+
+/// `None`: the statement has to run once for each row. Refused in a transaction, where only the first would be taken.
+fn one_by_one(transaction: Option<&AppTransaction>, rows: &[RecordBatch]) -> Result<Option<Answer>> {
+    let executions: usize = rows.iter().map(RecordBatch::num_rows).sum();
+    match transaction {
+        Some(_) if executions > 1 => Err(Error::unsupported(format!(
+            "this statement runs once for each of {executions} rows of parameters, and its `TRANSACTION` happens once"
+        ))
+        .with_hint("with `VALUES (?, …)` alone all rows are one statement")),
+        _ => Ok(None),
     }
 }
 
@@ -150,7 +165,12 @@ fn may_read(rows: &LogicalPlan, sources: &[TableRead], id: &str) -> Result<bool>
     Ok(scans)
 }
 
-async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> Result<Answer> {
+async fn write(
+    ctx: &StatementContext,
+    inner: &Arc<Inner>,
+    planned: Planned,
+    transaction: Option<AppTransaction>,
+) -> Result<Answer> {
     let state = planned.writing();
     let LogicalPlan::Dml(dml) = planned.plan else {
         return Err(Error::internal("an INSERT was not planned as one"));
@@ -164,6 +184,7 @@ async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> 
     let name = ObjectRef { schema, name: dml.table_name.table().to_string() };
     let relation = planned.scope.relation(&planned.scope.named(&name))?;
     let mut notes = notes(ctx);
+    notes.transactions.extend(transaction.map(AppTransaction::into_pair));
     if overwrite && may_read(&dml.input, &planned.sources, &relation.id)? {
         // What replaces all rows was computed from what the statement saw; a commit since then would be lost.
         notes.read = planned.scope.ctx.snapshots.table(&relation.id);
@@ -177,6 +198,6 @@ async fn write(ctx: &StatementContext, inner: &Arc<Inner>, planned: Planned) -> 
     let lineage = Writing::begin(inner, ctx, planned.sources, &relation.name, &mut notes).await?;
     let write = inner.lake.insert_into(&relation, source, overwrite, &state, notes);
     let written = until_commit(ctx, &gate, write).await;
-    lineage.end(written.as_ref().ok().map(|written| written.version)).await;
+    lineage.end(written.as_ref().ok().filter(|_| gate.is_passed()).map(|written| written.version)).await;
     output::count(written?.rows)
 }

@@ -94,6 +94,7 @@ pub use live_tables::KeptSessions;
 pub use queries::{Queries, Run};
 pub use ready::ReadyQuery;
 
+pub use crate::sql::transaction::AppTransaction;
 pub use context::{Principal, Progress, Snapshots, StatementContext};
 pub use ingest::{IfExists, IfMissing, IngestRequest};
 pub use session::{CATALOG, DEFAULT_SCHEMA, Session};

@@ -122,7 +122,7 @@ impl FlightSqlService for Dispatch {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
         let caller = caller(&request)?;
-        ingest::run(&self.shared, &caller, command, request.into_inner()).await
+        ingest::run(&self.shared, &caller, command, request).await
     }
 
     // --- prepared statements --------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ pub fn request_headers(bytes: &[u8]) {
 /// The command of a bulk ingestion: refused, or taken as it says.
 pub fn ingest(bytes: &[u8]) {
     let Ok(command) = CommandStatementIngest::decode(bytes) else { return };
-    let request = match request_of(command.clone()) {
+    let request = match request_of(command.clone(), &MetadataMap::new()) {
         Ok(request) => request,
         Err(error) => return is_the_clients(&error),
     };

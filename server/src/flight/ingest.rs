@@ -11,7 +11,7 @@ use arrow_flight::FlightData;
 use arrow_flight::sql::CommandStatementIngest;
 use futures::Stream;
 use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Request, Status};
 
 use super::decode::Incoming;
 use super::execution;
@@ -19,23 +19,24 @@ use super::ingest_request::request_of;
 use super::service::Shared;
 use super::session::Caller;
 use super::status::to_status;
-use crate::engine::{BatchStream, Kind, StatementContext};
+use crate::engine::{BatchStream, IngestRequest, Kind, StatementContext};
 use crate::limits::{INGEST_BATCHES_BUFFERED, INGEST_STALL};
 use crate::{Error, Result};
 
-/// Takes the rows of `messages`; answers how many there were once they are durable.
+/// Takes the rows of `request`; answers how many there were once they are durable.
 pub async fn run(
     shared: &Shared,
     caller: &Caller,
     command: CommandStatementIngest,
-    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+    request: Request<impl Stream<Item = Result<FlightData, Status>> + Send + 'static>,
 ) -> Result<i64, Status> {
     let ctx = caller.statement();
     let mut run = shared.engine.queries().begin(&ctx, &described(&command));
     run.is(Kind::Effect);
     let done = async {
         run.admit().await?;
-        let rows = taken(shared, &ctx, command, messages).await?;
+        let asked = request_of(command, request.metadata())?;
+        let rows = taken(shared, &ctx, asked, request.into_inner()).await?;
         run.changed(Some(rows));
         Ok(rows)
     }
@@ -54,10 +55,9 @@ fn described(command: &CommandStatementIngest) -> String {
 async fn taken(
     shared: &Shared,
     ctx: &StatementContext,
-    command: CommandStatementIngest,
+    request: IngestRequest,
     messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
 ) -> Result<u64> {
-    let request = request_of(command)?;
     let mut incoming = Incoming::new(messages, "the rows");
     let (schema, first) = ctx.run(begin(&mut incoming)).await?;
     let (sender, receiver) = mpsc::channel(INGEST_BATCHES_BUFFERED);

@@ -44,7 +44,7 @@ impl CommitGate {
     }
 
     /// Whether the commit has begun and was not refused.
-    pub(super) fn is_passed(&self) -> bool {
+    pub fn is_passed(&self) -> bool {
         self.0.load(Ordering::Acquire) == PASSED
     }
 

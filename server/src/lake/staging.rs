@@ -69,7 +69,8 @@ impl Lake {
 
     /// Makes the staged rows part of a table, in one commit that is durable when this returns.
     ///
-    /// `Conflict` where the table's columns are not what the rows were written for any more.
+    /// `Conflict` where the table's columns are not what the rows were written for any more. Where the table already has
+    /// the application transactions of `notes`, nothing is written and `rows` is 0.
     pub async fn append_staged(&self, relation: &Arc<Relation>, staged: Staged, notes: CommitNotes) -> Result<Written> {
         let append = Append { lake: self.clone(), relation: relation.clone(), staged, notes };
         let gate = append.notes.gate.clone();
@@ -155,12 +156,15 @@ impl Append {
         let _beside = table.lane().shared().await;
         self.lake.still_there(&self.relation)?;
         let before = table.latest().await?;
+        if commit::is_done(&table, &before, &self.notes).await? {
+            return Ok(Written { rows: 0, version: before.version() });
+        }
         if shape_of(&self.relation, &before)? != self.staged.shape {
             let text = format!("the columns of `{}` changed while rows for it were sent", self.relation.name);
             return Err(Error::conflict(text).with_hint("send the rows again"));
         }
         let rows = self.staged.rows();
-        if rows == 0 {
+        if rows == 0 && self.notes.transactions.is_empty() {
             return Ok(Written { rows, version: before.version() });
         }
         let (files, _linked) = self.staged.link(&table, &self.notes.gate).await?;

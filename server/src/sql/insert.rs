@@ -1,7 +1,7 @@
 //! `INSERT` in its forms: by position and by name, appending, replacing all rows, some rows, or some partitions.
 //!
-//! sqlparser knows the first forms; `BY NAME`, `REPLACE WHERE` and the partitions of an overwrite are read here. It
-//! knows nothing of tables.
+//! sqlparser knows the first forms; `BY NAME`, `REPLACE WHERE`, the partitions of an overwrite and `TRANSACTION` are read
+//! here. It knows nothing of tables.
 
 use sqlparser::ast::{self, Expr, ObjectName};
 use sqlparser::tokenizer::Token;
@@ -9,6 +9,7 @@ use sqlparser::tokenizer::Token;
 use super::dialect::Cursor;
 use super::refuse;
 use super::statement::{Statement, parse as parse_statement};
+use super::transaction::AppTransaction;
 use crate::{Error, Result};
 
 /// One parsed `INSERT`.
@@ -20,6 +21,8 @@ pub struct Insert {
     pub by_name: bool,
     /// What goes when the rows come.
     pub replaces: Replaces,
+    /// `TRANSACTION ('application', version)`: the rows come once, however often they are sent.
+    pub transaction: Option<AppTransaction>,
 }
 
 /// Which rows an `INSERT` replaces, besides those of `OVERWRITE`.
@@ -47,7 +50,8 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
         Some(query) => refuse::query(query)?,
         None => return Err(Error::input("expected a query or `VALUES` in `INSERT`, found neither")),
     }
-    Ok(Statement::Insert(Box::new(Insert { statement, by_name: false, replaces: Replaces::AsWritten })))
+    let replaces = Replaces::AsWritten;
+    Ok(Statement::Insert(Box::new(Insert { statement, by_name: false, replaces, transaction: None })))
 }
 
 /// Whether one of the clauses of this file follows the table's name.
@@ -69,7 +73,9 @@ fn is_ours(cursor: &Cursor<'_>) -> bool {
     }
     matches!(
         (word(at).as_deref(), word(at + 1).as_deref()),
-        (Some("BY"), Some("NAME")) | (Some("REPLACE"), Some("WHERE" | "USING" | "ON")) | (Some("PARTITION"), _)
+        (Some("BY"), Some("NAME"))
+            | (Some("REPLACE"), Some("WHERE" | "USING" | "ON"))
+            | (Some("PARTITION" | "TRANSACTION"), _)
     )
 }
 
@@ -85,11 +91,15 @@ fn ours(mut cursor: Cursor<'_>) -> Result<Statement> {
         Token::LParen => names(&mut cursor)?,
         _ => Vec::new(),
     };
+    let mut transaction = transaction(&mut cursor)?;
     let partitions = match cursor.words(&["PARTITION"]) {
         true => Some(partitions(&mut cursor, overwrite)?),
         false => None,
     };
-    if columns.is_empty() && partitions.is_some() && cursor.parser.peek_token().token == Token::LParen {
+    if transaction.is_none() {
+        transaction = self::transaction(&mut cursor)?;
+    }
+    if columns.is_empty() && is_list(&cursor) {
         columns = names(&mut cursor)?;
     }
     let by_name = cursor.words(&["BY", "NAME"]);
@@ -111,7 +121,28 @@ fn ours(mut cursor: Cursor<'_>) -> Result<Statement> {
     // Rows that come for some of those that are there are added by the same commit that takes these away.
     statement.overwrite = overwrite && matches!(replaces, Replaces::AsWritten);
     statement.source = Some(source);
-    Ok(Statement::Insert(Box::new(Insert { statement, by_name, replaces })))
+    Ok(Statement::Insert(Box::new(Insert { statement, by_name, replaces, transaction })))
+}
+
+/// `TRANSACTION ('application', version)`, where it stands here.
+fn transaction(cursor: &mut Cursor<'_>) -> Result<Option<AppTransaction>> {
+    if !cursor.words(&["TRANSACTION"]) {
+        return Ok(None);
+    }
+    cursor.expect_token(&Token::LParen)?;
+    let application = cursor.string("the application's name in quotes")?;
+    cursor.expect_token(&Token::Comma)?;
+    let version = cursor.unsigned("the transaction's version, a whole number from 0")?;
+    cursor.expect_token(&Token::RParen)?;
+    AppTransaction::new(application, version).map(Some)
+}
+
+/// Whether a list of columns comes, not a query in brackets.
+fn is_list(cursor: &Cursor<'_>) -> bool {
+    let token = |at: usize| cursor.parser.peek_nth_token(at).token;
+    token(0) == Token::LParen
+        && matches!(token(1), Token::Word(_))
+        && matches!(token(2), Token::Comma | Token::RParen | Token::Period)
 }
 
 fn replaced(cursor: &mut Cursor<'_>) -> Result<Expr> {

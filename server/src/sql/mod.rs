@@ -45,6 +45,7 @@ pub mod statement;
 pub mod table;
 pub mod table_changes;
 pub mod train;
+pub mod transaction;
 pub mod user;
 
 pub use redact::redact;

@@ -29,6 +29,7 @@ def main():
             shapes(cursor)
             much(cursor)
         places(connection)
+        once(connection)
         temporary(url, connection)
 
 
@@ -73,6 +74,22 @@ def modes(cursor):
 def found_columns(cursor, table):
     cursor.execute(f"SELECT * FROM {table}")
     return [column[0] for column in cursor.description]
+
+
+def once(connection):
+    """A batch that is sent again is taken once; drivers say which it is in headers."""
+    with connection.cursor() as cursor:
+        cursor.adbc_ingest("once", DATA, mode="create")
+
+    def send(version):
+        with connection.cursor() as cursor:
+            header = "adbc.flight.sql.rpc.call_header.limn-txn-"
+            cursor.adbc_statement.set_options(**{header + "app-id": "job", header + "version": str(version)})
+            return cursor.adbc_ingest("once", DATA, mode="append")
+
+    expect([send(version) for version in [1, 1, 2, 1]], [3, 0, 3, 0], "rows taken")
+    with connection.cursor() as cursor:
+        expect(rows(cursor, "SELECT count(*) FROM once"), [(9,)])
 
 
 def mismatches(cursor):
