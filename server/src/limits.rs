@@ -197,8 +197,18 @@ pub const CHANGE_BATCHES_QUEUED_MAX: usize = 4;
 pub const CHECKPOINT_INTERVAL_COMMITS: u64 = 20;
 /// Commits of a system table that are kept before its last checkpoint; older ones are removed.
 pub const SYSTEM_LOG_COMMITS_KEPT: u64 = 20;
-/// Checkpoints that wait for the background task; beyond it they wait for a later commit.
-pub const CHECKPOINT_QUEUE_MAX: usize = 1024;
+/// Checkpoints and compactions that wait for the background task; beyond it they wait for a later commit.
+pub const UPKEEP_QUEUE_MAX: usize = 1024;
+/// How long log files stay where a table says nothing (`delta.logRetentionDuration`).
+pub const LOG_FILES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Commits of a table after which its small files are counted.
+pub const COMPACTION_INTERVAL_COMMITS: u64 = 10;
+/// Small files of one partition that are put together without anybody asking.
+pub const COMPACTION_FILES_MIN: usize = 50;
+/// Bytes that one such compaction rewrites at most: writers of the table wait meanwhile.
+pub const COMPACTION_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Pieces of care that `system.maintenance` shows; beyond it the oldest go.
+pub const MAINTENANCE_KEPT_MAX: usize = 1_000;
 /// Rows of a CSV file that type inference reads.
 pub const CSV_INFERENCE_ROWS: usize = 100_000;
 /// Bytes of one field of a CSV file.

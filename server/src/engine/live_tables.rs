@@ -1,5 +1,6 @@
-//! System tables that show what is going on and who may take part: `system.queries`, `system.sessions`, `system.users`
-//! and `system.tokens`; and the groups of partitioned models, which are in their artifacts.
+//! System tables that show what is going on and who may take part: `system.queries`, `system.sessions`,
+//! `system.maintenance`, `system.users` and `system.tokens`; and the groups of partitioned models, which are in their
+//! artifacts.
 //!
 //! Their rows are made when a query reads them. What runs in which session the engine's activity knows; which sessions
 //! an edge keeps, only the edge does, so it says so through a trait. Only statements that have ended have a past.
@@ -14,6 +15,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::{MemTable, TableProvider};
 
 use super::SYSTEM_SCHEMA;
+use super::maintenance;
 use super::model_partitions::ModelPartitions;
 use super::open::Inner;
 use super::session::Session;
@@ -31,6 +33,8 @@ pub trait KeptSessions: fmt::Debug + Send + Sync {
 /// A system table that is made when it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LiveTable {
+    /// `system.maintenance`
+    Maintenance,
     /// `system.model_partitions`
     ModelPartitions,
     /// `system.queries`
@@ -45,12 +49,19 @@ pub(super) enum LiveTable {
 
 impl LiveTable {
     /// All of them.
-    pub(super) const ALL: [LiveTable; 5] =
-        [LiveTable::ModelPartitions, LiveTable::Queries, LiveTable::Sessions, LiveTable::Tokens, LiveTable::Users];
+    pub(super) const ALL: [LiveTable; 6] = [
+        LiveTable::Maintenance,
+        LiveTable::ModelPartitions,
+        LiveTable::Queries,
+        LiveTable::Sessions,
+        LiveTable::Tokens,
+        LiveTable::Users,
+    ];
 
     /// The table's name in the schema `system`.
     pub(super) fn name(self) -> &'static str {
         match self {
+            LiveTable::Maintenance => "maintenance",
             LiveTable::ModelPartitions => "model_partitions",
             LiveTable::Queries => "queries",
             LiveTable::Sessions => "sessions",
@@ -81,6 +92,8 @@ impl LiveTable {
             (LiveTable::ModelPartitions, At::Latest) => Ok(Arc::new(ModelPartitions::new(inner.registry.clone()))),
             (LiveTable::ModelPartitions, _) => Err(self.no_versions("it has the versions of all models")),
             (LiveTable::Sessions, At::Latest) => scanned(sessions(inner)?),
+            (LiveTable::Maintenance, At::Latest) => scanned(maintenance::rows(&inner.lake)?),
+            (LiveTable::Maintenance, _) => Err(self.no_versions("it shows what was done since the server started")),
             // Neither secrets nor their hashes are in them.
             (LiveTable::Users, At::Latest) => scanned(user_statements::show_users(&inner.users)?),
             (LiveTable::Tokens, At::Latest) => scanned(user_statements::show_tokens(&inner.users)?),

@@ -20,6 +20,7 @@
 //! - `ingest`: rows from outside into a table
 //! - `parameters`, `types`: what bound parameters are, what type names in expressions mean
 //! - [`queries`]: what runs, waits and ran; `live_tables` shows it, `query_history` keeps it, `kill` stops it
+//! - `maintenance`: what the lake did in the background
 //! - `memory`: what one statement may take
 //! - `lineage`: which models take part in what a statement writes
 //! - `export`: a model as a file
@@ -50,6 +51,7 @@ mod kill;
 mod lineage;
 mod live_tables;
 mod lost;
+mod maintenance;
 mod memory;
 mod model_cache;
 mod model_partitions;
@@ -351,6 +353,7 @@ impl Engine {
             tracing::warn!(%error, "the last rows of system.queries are lost: they could not be saved");
         }
         self.inner.registry.close().await;
+        self.inner.lake.end_care();
         self.inner.lake.settle().await;
     }
 }

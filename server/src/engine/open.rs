@@ -78,6 +78,7 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     let pending = Pending::open(&directory, Arc::clone(&options.disk), &registry, &lake).await?;
     let statement_bytes = options.limits.memory_per_query.unwrap_or(options.memory_bytes / MEMORY_PER_QUERY_DIVISOR);
     let base = base_state(&options, statement_bytes, &directory, &lake)?;
+    lake.set_care(care_state(&base));
     let (limits, kept_sessions) = (options.limits, OnceLock::new());
     let queries = Queries::new(&limits, options.metrics);
     let history = QueryHistory::open(&lake).await?;
@@ -97,6 +98,12 @@ pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
         history,
         kept_sessions,
     })
+}
+
+/// The same for care in the background, which keeps to one thread.
+fn care_state(base: &SessionState) -> SessionState {
+    let config = base.config().clone().with_target_partitions(1);
+    SessionStateBuilder::new_from_existing(base.clone()).with_config(config).build()
 }
 
 /// Runs blocking work off the async threads.

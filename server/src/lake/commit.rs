@@ -130,10 +130,10 @@ pub fn outcome<T>(guarded: &GuardedLogStore, answer: Result<T, DeltaTableError>)
     }
 }
 
-/// Refuses a rewrite whose rows were taken from another version than the one that it replaces.
-pub fn refuse_stale(notes: &CommitNotes, name: &TableName, base: u64) -> Result<()> {
+/// Refuses a rewrite whose rows were taken from a version with other rows than the one that it replaces.
+pub async fn refuse_stale(table: &Table, notes: &CommitNotes, name: &TableName, base: u64) -> Result<()> {
     match notes.read {
-        Some(read) if read != base => {
+        Some(read) if read != base && !table.has_the_same_rows(read, base).await? => {
             Err(Error::conflict(format!("`{name}` went from version {read} to {base} since this statement read it"))
                 .with_hint("send the statement again"))
         }

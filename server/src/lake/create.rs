@@ -176,7 +176,7 @@ impl Creation {
             _ => None,
         };
         if let Some(base) = base {
-            commit::refuse_stale(&self.notes, self.definition.name(), base)?;
+            commit::refuse_stale(table, &self.notes, self.definition.name(), base).await?;
         }
         if self.definition.has_mapping() && !matches!(self.source, NewRows::None) {
             let text = format!("rows in the statement that creates `{}` with column mapping", self.definition.name());

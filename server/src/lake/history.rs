@@ -158,6 +158,26 @@ impl Table {
         }
     }
 
+    /// Whether all commits after version `from`, up to `to`, only put the same rows into other files.
+    pub async fn has_the_same_rows(&self, from: u64, to: u64) -> Result<bool> {
+        for version in from + 1..=to {
+            let bytes = self.log_store().read_commit_entry(version).await.map_err(super::error::delta)?;
+            // Of a commit that is gone nobody knows.
+            let Some(bytes) = bytes else { return Ok(false) };
+            for action in serde_json::Deserializer::from_slice(&bytes).into_iter::<Value>() {
+                let action = action.map_err(|error| {
+                    Error::internal(format!("version {version} of `{}` is damaged: {error}", self.path()))
+                })?;
+                let same =
+                    action.as_object().is_some_and(|action| action.iter().all(|(kind, what)| same_rows(kind, what)));
+                if !same {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(from <= to)
+    }
+
     /// What a commit says of itself; `None` where it says nothing or is gone.
     async fn commit_info(&self, version: u64) -> Result<Option<Info>> {
         let bytes = self.log_store().read_commit_entry(version).await.map_err(super::error::delta)?;
@@ -180,8 +200,8 @@ impl Table {
         let (mut commits, mut checkpoints) = (Vec::new(), Vec::new());
         while let Some(file) = files.try_next().await.map_err(|error| super::error::store(&error))? {
             match log_file(&file.location) {
-                Some((version, true)) => commits.push(version),
-                Some((version, false)) => checkpoints.push(version),
+                Some((version, LogFile::Commit)) => commits.push(version),
+                Some((version, LogFile::Checkpoint)) => checkpoints.push(version),
                 None => {}
             }
         }
@@ -189,14 +209,36 @@ impl Table {
     }
 }
 
-/// The version of a log file, and whether it is a commit (or else a checkpoint).
-fn log_file(location: &Path) -> Option<(u64, bool)> {
+/// Whether an action of a commit leaves the table's rows and columns as they are.
+fn same_rows(kind: &str, what: &Value) -> bool {
+    match kind {
+        "add" | "remove" => what.get("dataChange") == Some(&Value::Bool(false)),
+        "commitInfo" | "txn" => true,
+        _ => false,
+    }
+}
+
+/// What a file of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFile {
+    /// What one commit did.
+    Commit,
+    /// What the table is at a version, or a part of that.
+    Checkpoint,
+}
+
+/// The version of a log file, and what it is; `None` for anything else.
+pub fn log_file(location: &Path) -> Option<(u64, LogFile)> {
     let (version, rest) = location.filename()?.split_once('.')?;
     if version.len() != 20 {
         return None;
     }
-    let is_commit = rest == "json";
-    (is_commit || rest.starts_with("checkpoint.")).then_some((version.parse().ok()?, is_commit))
+    let kind = match rest {
+        "json" => LogFile::Commit,
+        rest if rest.starts_with("checkpoint.") => LogFile::Checkpoint,
+        _ => return None,
+    };
+    Some((version.parse().ok()?, kind))
 }
 
 fn monotone(times: impl Iterator<Item = (u64, i64)>) -> Vec<Time> {
@@ -223,9 +265,12 @@ mod tests {
     #[test]
     fn only_commits_and_checkpoints_are_log_files() {
         let of = |name: &str| log_file(&Path::from(format!("_delta_log/{name}")));
-        assert_eq!(of("00000000000000000007.json"), Some((7, true)));
-        assert_eq!(of("00000000000000000020.checkpoint.parquet"), Some((20, false)));
-        assert_eq!(of("00000000000000000020.checkpoint.0000000001.0000000002.parquet"), Some((20, false)));
+        assert_eq!(of("00000000000000000007.json"), Some((7, LogFile::Commit)));
+        assert_eq!(of("00000000000000000020.checkpoint.parquet"), Some((20, LogFile::Checkpoint)));
+        assert_eq!(
+            of("00000000000000000020.checkpoint.0000000001.0000000002.parquet"),
+            Some((20, LogFile::Checkpoint))
+        );
         assert_eq!(of("00000000000000000020.crc"), None);
         assert_eq!(of("_last_checkpoint"), None);
         assert_eq!(of("7.json"), None);

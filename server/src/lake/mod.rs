@@ -16,7 +16,7 @@
 //!   `partitions`, `z_order`: which files, and in which order; `properties`, `protocol`: what a
 //!   table may declare, and what that asks of its readers and writers; `detail`: what a table is
 //! - `clone`: a table with the files of another; `location`: tables outside of the data directory
-//! - `checkpoint`: background checkpoints
+//! - `upkeep`: care in the background, on record in `maintenance`; `checkpoint`: what it does to the log
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
 //! - `error`: deltalake's errors in our classes; `named_files`: files in the errors of reading them
 //! - [`files`]: CSV and Parquet files that SQL reads where they lie; [`types`]: the type table
@@ -48,6 +48,7 @@ mod history;
 mod lane;
 mod location;
 mod log_store;
+pub mod maintenance;
 mod marks;
 mod named_files;
 mod numbered;
@@ -69,6 +70,7 @@ mod survivors;
 mod system_table;
 mod table;
 mod temporary;
+mod upkeep;
 mod upload;
 mod vacuum;
 mod write;

@@ -3,22 +3,24 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStoreExt;
 use tokio::runtime::Handle;
 
 use super::catalog::Catalog;
-use super::checkpoint::Checkpoints;
 use super::directory::DataDirectory;
 use super::disk::Disk;
+use super::maintenance::CareRecord;
 use super::relations::is_id;
 use super::store::Store;
 use super::table::{States, Table};
 use super::temporary::is_temporary;
+use super::upkeep::Upkeep;
 use super::{Pins, Relation, RelationKind};
-use crate::limits::CHECKPOINT_INTERVAL_COMMITS;
+use crate::limits::{CHECKPOINT_INTERVAL_COMMITS, COMPACTION_INTERVAL_COMMITS};
 use crate::{Error, Result};
 
 /// The lake of one data directory. Cheap to clone.
@@ -40,7 +42,9 @@ struct Inner {
     /// Ids of the temporary tables that somebody has.
     temporary: Mutex<HashSet<String>>,
     pins: RwLock<Option<Arc<dyn Pins>>>,
-    checkpoints: Checkpoints,
+    upkeep: Upkeep,
+    /// With what compactions are planned, once somebody has said so.
+    care_state: OnceLock<SessionState>,
     /// Removals that are under way.
     removals: tokio::sync::watch::Sender<usize>,
     /// Kept because tables are also given up where no runtime is current.
@@ -64,7 +68,8 @@ impl Lake {
                 creating: Mutex::default(),
                 temporary: Mutex::default(),
                 pins: RwLock::default(),
-                checkpoints: Checkpoints::start(&runtime),
+                upkeep: Upkeep::start(&runtime),
+                care_state: OnceLock::new(),
                 removals: tokio::sync::watch::Sender::new(0),
                 runtime,
             }),
@@ -104,9 +109,39 @@ impl Lake {
         Ok(())
     }
 
+    /// Small files are put together from now on, by plans of this session; the first to say so stays.
+    pub fn set_care(&self, state: SessionState) {
+        let _ = self.inner.care_state.set(state);
+    }
+
+    pub(super) fn care_state(&self) -> Option<SessionState> {
+        self.inner.care_state.get().cloned()
+    }
+
+    /// What background care did, and does.
+    pub fn maintenance(&self) -> Vec<CareRecord> {
+        self.inner.upkeep.record().all()
+    }
+
+    /// Begins no compaction any more.
+    pub fn end_care(&self) {
+        self.inner.upkeep.close();
+    }
+
+    /// The relation whose table lies at a path of the data directory, or of the machine.
+    pub(super) fn relation_at(&self, path: &str) -> Option<Arc<Relation>> {
+        let names = self.catalog().names();
+        let mut all = names.schemas.values().flat_map(|relations| relations.values());
+        let found = match path.strip_prefix("tables/") {
+            Some(id) => all.find(|relation| relation.id == id),
+            None => all.find(|relation| relation.location.as_ref().is_some_and(|at| at.display().to_string() == path)),
+        };
+        found.cloned()
+    }
+
     /// Waits until background work (checkpoints, removals) has nothing left to do.
     pub async fn settle(&self) {
-        self.inner.checkpoints.settle().await;
+        self.inner.upkeep.settle().await;
         // The sender is in `self`, so the wait ends with a count of none.
         let _ = self.inner.removals.subscribe().wait_for(|count| *count == 0).await;
     }
@@ -222,10 +257,13 @@ impl Lake {
         self.discard(relation);
     }
 
-    /// A commit made `version`; a checkpoint is asked for every so many.
+    /// A commit made `version`; care is asked for every so many.
     pub(super) fn committed(&self, table: &Arc<Table>, version: u64) {
         if (version + 1).is_multiple_of(CHECKPOINT_INTERVAL_COMMITS) {
-            self.inner.checkpoints.ask(table.clone(), version);
+            self.inner.upkeep.checkpoint(self, table, version);
+        }
+        if (version + 1).is_multiple_of(COMPACTION_INTERVAL_COMMITS) && !table.is_system() {
+            self.inner.upkeep.compaction(self, table, version);
         }
     }
 

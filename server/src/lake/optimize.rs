@@ -28,7 +28,9 @@ use super::table::Table;
 use super::types::storage_schema;
 use super::z_order::ZOrder;
 use super::{CommitNotes, Relation};
-use crate::limits::{DATA_FILE_BYTES_TARGET, SMALL_FILE_DIVISOR, Z_ORDER_COLUMNS_MAX};
+use crate::limits::{
+    COMPACTION_BYTES_MAX, COMPACTION_FILES_MIN, DATA_FILE_BYTES_TARGET, SMALL_FILE_DIVISOR, Z_ORDER_COLUMNS_MAX,
+};
 use crate::{Error, Result};
 
 /// What an OPTIMIZE is to do.
@@ -64,9 +66,30 @@ impl Lake {
             // deltalake's operation has no place for it.
             notes.info.insert("zOrderBy".into(), layout.z_order.join(", "));
         }
+        self.optimized(relation, layout, false, state, notes).await
+    }
+
+    /// Rewrites small files of those partitions that have many, so many that it is done soon.
+    pub(super) async fn compact(
+        &self,
+        relation: &Arc<Relation>,
+        state: &SessionState,
+        notes: CommitNotes,
+    ) -> Result<Optimized> {
+        self.optimized(relation, Layout::default(), true, state, notes).await
+    }
+
+    async fn optimized(
+        &self,
+        relation: &Arc<Relation>,
+        layout: Layout,
+        is_care: bool,
+        state: &SessionState,
+        notes: CommitNotes,
+    ) -> Result<Optimized> {
         let done: Arc<Mutex<Optimized>> = Arc::default();
         let (relation_of, state) = (relation.clone(), state.clone());
-        let optimize = Optimize { relation: relation_of, layout, state, done: Arc::clone(&done) };
+        let optimize = Optimize { relation: relation_of, layout, is_care, state, done: Arc::clone(&done) };
         let version = self.rewrite(relation, notes, optimize).await?;
         let done = *done.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Optimized { version, ..done })
@@ -76,6 +99,8 @@ impl Lake {
 struct Optimize {
     relation: Arc<Relation>,
     layout: Layout,
+    /// Whether nobody asked for it: then only what is worth it, and not for long.
+    is_care: bool,
     state: SessionState,
     done: Arc<Mutex<Optimized>>,
 }
@@ -160,7 +185,8 @@ impl Optimize {
             }
             Group { files }
         });
-        Ok(groups.filter(|group| !group.files.is_empty()).collect())
+        let groups: Vec<Group> = groups.filter(|group| !group.files.is_empty()).collect();
+        Ok(if self.is_care { worth_it(groups) } else { groups })
     }
 
     /// The rows of a group in files of their own.
@@ -203,6 +229,26 @@ impl Group {
         });
         rows.sum()
     }
+}
+
+/// Of the groups that have many files as many files, the smallest first, as are written soon: writers wait meanwhile.
+fn worth_it(mut groups: Vec<Group>) -> Vec<Group> {
+    let mut left = COMPACTION_BYTES_MAX;
+    groups.retain_mut(|group| {
+        if group.files.len() < COMPACTION_FILES_MIN {
+            return false;
+        }
+        group.files.sort_by_key(LogicalFileView::size);
+        let mut within = 0;
+        for file in &group.files {
+            let Some(rest) = left.checked_sub(u64::try_from(file.size()).unwrap_or_default()) else { break };
+            left = rest;
+            within += 1;
+        }
+        group.files.truncate(within);
+        within > 1
+    });
+    groups
 }
 
 /// Whether a file is small enough to be worth putting together with others.

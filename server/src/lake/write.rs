@@ -78,7 +78,7 @@ impl Insert {
             return Ok(Written { rows: 0, version: before.version() });
         }
         if self.overwrite {
-            commit::refuse_stale(&self.notes, &self.relation.name, before.version())?;
+            commit::refuse_stale(&table, &self.notes, &self.relation.name, before.version()).await?;
         }
         // Without the notes that deltalake keeps in fields, which rows of a query do not have.
         let schema = storage_schema(&before.snapshot().arrow_schema())?;

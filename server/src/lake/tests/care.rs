@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::maintenance::{Care, CareState};
 use super::*;
 use crate::Class;
+use crate::limits::{CHECKPOINT_INTERVAL_COMMITS, COMPACTION_FILES_MIN};
 
 async fn files(bench: &Bench, at: &str) -> u64 {
     bench.lake.detail(&bench.lake.relation(&name(at)).unwrap()).await.unwrap().files
@@ -140,4 +142,87 @@ async fn a_table_outside_is_written_and_stays_when_its_name_goes() {
     let bench = Bench { dir, lake, ctx: SessionContext::new() };
     assert_eq!(bench.ids("again", At::Latest).await.unwrap(), [1, 2]);
     assert!(bench.lake.place(&data.join("x").display().to_string()).is_err(), "inside of the data directory");
+}
+
+/// A table whose log may go at once, with so many single rows from 1 on and nothing due any more.
+async fn with_short_log(bench: &Bench, at: &str, properties: &[(&str, &str)], count: u64) {
+    let mut table = table(at, vec![id()]);
+    let log = ("delta.logRetentionDuration", "interval 0 days");
+    let all = properties.iter().chain([&log]);
+    table.properties = all.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    bench.lake.create_table(table, CommitNotes::default()).await.unwrap();
+    for id in 1..=count {
+        bench.insert(at, &format!("SELECT CAST({id} AS BIGINT)")).await.unwrap();
+        bench.lake.settle().await;
+    }
+}
+
+fn upto(last: u64) -> Vec<i64> {
+    (1..=i64::try_from(last).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_small_files_become_few_behind_the_commits() {
+    let bench = Bench::new();
+    bench.lake.set_care(bench.ctx.state());
+    let many = COMPACTION_FILES_MIN as u64 + 15;
+    with_short_log(&bench, "t", &[("delta.appendOnly", "true")], many).await;
+    with_short_log(&bench, "kept", &[("delta.autoOptimize.autoCompact", "false")], many).await;
+    assert!(files(&bench, "t").await < 20, "{} files", files(&bench, "t").await);
+    assert_eq!(files(&bench, "kept").await, many);
+    assert_eq!(bench.ids("t", At::Latest).await.unwrap(), upto(many));
+    assert_eq!(bench.ids("kept", At::Latest).await.unwrap(), upto(many));
+    let done = bench.lake.maintenance();
+    let done: Vec<_> = done.iter().filter(|record| record.care == Care::Compaction).collect();
+    assert_eq!(done.len(), 1, "{done:?}");
+    assert_eq!(done[0].table, Some(name("t")));
+    let CareState::Finished(cared) = done[0].state else { panic!("{done:?}") };
+    assert!(cared.removed.0 >= COMPACTION_FILES_MIN as u64 && cared.added.0 == 1, "{cared:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_goes_up_to_what_is_pinned() {
+    let commits = 3 * CHECKPOINT_INTERVAL_COMMITS;
+    for (pinned, first) in [(None, commits - 1), (Some(30), CHECKPOINT_INTERVAL_COMMITS - 1)] {
+        let bench = Bench::new();
+        if let Some(version) = pinned {
+            bench.lake.set_pins(Arc::new(Pinned(version)));
+        }
+        with_short_log(&bench, "t", &[], commits).await;
+        let relation = bench.lake.relation(&name("t")).unwrap();
+        let table = bench.lake.table(&relation).unwrap();
+        assert_eq!(table.first_version().await.unwrap(), first, "{pinned:?}");
+        table.forget();
+        assert_eq!(bench.ids("t", At::Latest).await.unwrap(), upto(commits));
+        assert_eq!(bench.ids("t", At::Version(first)).await.unwrap(), upto(first));
+        if let Some(version) = pinned {
+            assert_eq!(bench.ids("t", At::Version(version)).await.unwrap(), upto(version));
+        }
+        let gone = bench.ids("t", At::Version(first - 1)).await.unwrap_err();
+        assert_eq!(gone.class(), Class::NotFound, "{gone}");
+        assert!(bench.lake.maintenance().iter().any(|record| record.care == Care::LogCleanup));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_not_to_be_cleaned_stays() {
+    let bench = Bench::new();
+    let commits = CHECKPOINT_INTERVAL_COMMITS + 5;
+    with_short_log(&bench, "t", &[("delta.enableExpiredLogCleanup", "false")], commits).await;
+    assert_eq!(bench.ids("t", At::Version(1)).await.unwrap(), [1]);
+    assert!(bench.lake.maintenance().iter().all(|record| record.care == Care::Checkpoint));
+}
+
+/// What a statement read is not stale because files were put together since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compaction_makes_no_statement_stale() {
+    let bench = with_rows(3).await;
+    let read = |version| CommitNotes { read: Some(version), ..CommitNotes::default() };
+    optimize(&bench, &[]).await.unwrap();
+    bench.write("t", "SELECT CAST(9 AS BIGINT)", true, read(3)).await.unwrap();
+    assert_eq!(bench.ids("t", At::Latest).await.unwrap(), [9]);
+    bench.insert("t", "SELECT CAST(10 AS BIGINT)").await.unwrap();
+    let stale = bench.write("t", "SELECT CAST(11 AS BIGINT)", true, read(5)).await.unwrap_err();
+    assert_eq!(stale.class(), Class::Conflict);
+    assert_eq!(bench.ids("t", At::Latest).await.unwrap(), [9, 10]);
 }
