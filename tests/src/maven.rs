@@ -89,6 +89,11 @@ fn is_absence(text: &str) -> bool {
 }
 
 impl Java {
+    /// The jars, each by its path.
+    pub fn jars(&self) -> Outcome<Vec<PathBuf>> {
+        paths::files(&self.jars, "jar")
+    }
+
     /// Runs a program from its source file and gives what it printed.
     pub fn run<'a>(&self, source: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Outcome<String> {
         let mut command = java_command();

@@ -37,6 +37,30 @@ pub fn python_for_benchmarks() -> Outcome<Option<Python>> {
     python_with(&more, &recipe)
 }
 
+/// The Python with readers of Delta tables that are not Limn.
+pub fn python_for_readers() -> Outcome<Option<Python>> {
+    let requirements = paths::tests().join("clients/readers-requirements.txt");
+    let recipe = std::fs::read_to_string(&requirements)?;
+    python_with(&requirements, &recipe)
+}
+
+/// The Python with Apache Spark, half a gigabyte: fetched where `LIMN_SPARK` is set, and used wherever it is there.
+pub fn python_for_spark() -> Outcome<Option<Python>> {
+    let requirements = paths::tests().join("clients/spark/requirements.txt");
+    let recipe = std::fs::read_to_string(&requirements)?;
+    let is_asked_for = std::env::var_os("LIMN_SPARK").is_some_and(|value| !value.is_empty() && value != "0");
+    if !is_asked_for && !venv(&recipe)?.join("complete").exists() {
+        println!("left out, because Apache Spark is not there: LIMN_SPARK=1 fetches it");
+        return Ok(None);
+    }
+    python_with(&requirements, &recipe)
+}
+
+/// Where the Python of these requirements is, or will be.
+fn venv(recipe: &str) -> Outcome<PathBuf> {
+    Ok(paths::clients()?.join(tool::directory_name("venv", recipe)))
+}
+
 fn requirements() -> PathBuf {
     paths::tests().join("clients/requirements.txt")
 }
@@ -45,8 +69,7 @@ fn python_with(requirements: &Path, recipe: &str) -> Outcome<Option<Python>> {
     if !PYTHON.ensure()? {
         return Ok(None);
     }
-    let clients = paths::clients()?;
-    let venv = clients.join(tool::directory_name("venv", recipe));
+    let (clients, venv) = (paths::clients()?, venv(recipe)?);
     let interpreter = venv.join("bin/python");
     let complete = venv.join("complete");
     tool::locked(&clients.join("venv.lock"), || {
