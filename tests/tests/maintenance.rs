@@ -22,7 +22,8 @@ async fn many_small_commits_leave_few_files() -> Outcome {
     }
     assert_eq!(raw.number("SELECT count(*) FROM t").await?, ROWS);
     assert_eq!(raw.number("SELECT sum(a) FROM t").await?, ROWS * (ROWS + 1) / 2);
-    assert_eq!(raw.number(&format!("SELECT count(*) FROM t VERSION AS OF {ROWS}")).await?, ROWS);
+    // Before there were files enough for a compaction each version is one row.
+    assert_eq!(raw.number("SELECT count(*) FROM t VERSION AS OF 40").await?, 40);
     let wrong = "SELECT count(*) FROM system.maintenance WHERE state = 'failed'";
     assert_eq!(raw.number(wrong).await?, 0);
     Ok(())

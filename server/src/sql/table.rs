@@ -179,14 +179,20 @@ pub(super) fn property_key(cursor: &mut Cursor<'_>) -> Result<String> {
 /// The properties in which a table keeps a `CHECK`.
 const CONSTRAINT: &str = "delta.constraints.";
 
-/// The columns, and the table's `CHECK` constraints as the properties that they are kept in.
+/// The columns, and the `CHECK` constraints of columns and table as the properties that they are kept in.
 fn columns(cursor: &mut Cursor<'_>) -> Result<(Vec<ColumnSpec>, Vec<(String, String)>)> {
-    let (columns, constraints) = cursor.parser.parse_columns()?;
-    let mut checks: Vec<(String, String)> = Vec::new();
+    let (mut columns, constraints) = cursor.parser.parse_columns()?;
+    let mut found = checks_of_columns(&mut columns);
     for constraint in constraints {
-        let ast::TableConstraint::Check(check) = &constraint else {
-            return Err(Error::unsupported(format!("the table constraint `{constraint}` is not supported yet")));
-        };
+        match constraint {
+            ast::TableConstraint::Check(check) => found.push(check),
+            other => {
+                return Err(Error::unsupported(format!("the table constraint `{other}` is not supported yet")));
+            }
+        }
+    }
+    let mut checks: Vec<(String, String)> = Vec::new();
+    for check in found {
         if check.enforced.is_some() {
             return Err(Error::unsupported(
                 "every `CHECK` is enforced: expected none of `ENFORCED` and `NOT ENFORCED`",
@@ -203,6 +209,23 @@ fn columns(cursor: &mut Cursor<'_>) -> Result<(Vec<ColumnSpec>, Vec<(String, Str
         checks.push((key, check.expr.to_string()));
     }
     Ok((column_specs(columns)?, checks))
+}
+
+/// Takes the `CHECK`s out of columns: what they say of one column they say of the table's rows.
+fn checks_of_columns(columns: &mut [ast::ColumnDef]) -> Vec<ast::CheckConstraint> {
+    let mut found = Vec::new();
+    for column in columns {
+        let (checks, others) = std::mem::take(&mut column.options)
+            .into_iter()
+            .partition(|option| matches!(option.option, ColumnOption::Check(_)));
+        column.options = others;
+        let checks: Vec<ast::ColumnOptionDef> = checks;
+        found.extend(checks.into_iter().filter_map(|option| match option.option {
+            ColumnOption::Check(check) => Some(ast::CheckConstraint { name: check.name.or(option.name), ..check }),
+            _ => None,
+        }));
+    }
+    found
 }
 
 /// The columns as they are to be; an option that nothing would honour is refused.

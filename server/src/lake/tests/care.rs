@@ -199,7 +199,7 @@ async fn the_log_goes_up_to_what_is_pinned() {
             assert_eq!(bench.ids("t", At::Version(version)).await.unwrap(), upto(version));
         }
         let gone = bench.ids("t", At::Version(first - 1)).await.unwrap_err();
-        assert_eq!(gone.class(), Class::NotFound, "{gone}");
+        assert_eq!(gone.class(), Class::Input, "{gone}");
         assert!(bench.lake.maintenance().iter().any(|record| record.care == Care::LogCleanup));
     }
 }
