@@ -46,6 +46,7 @@ mod information_schema;
 mod ingest;
 mod insert;
 mod insert_rows;
+mod json_functions;
 mod kill;
 mod lineage;
 mod live_tables;
