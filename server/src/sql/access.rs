@@ -35,7 +35,7 @@ pub(super) fn spell_out(expr: &mut Expr) {
 
 /// `left -> right` and `left ->> right` as the functions that they are.
 fn called(name: &str, left: &mut Expr, right: &mut Expr) -> Expr {
-    let mut argument = |expr: &mut Expr| {
+    let argument = |expr: &mut Expr| {
         let taken = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
         FunctionArg::Unnamed(FunctionArgExpr::Expr(taken))
     };
