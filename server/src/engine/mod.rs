@@ -48,6 +48,7 @@ mod insert;
 mod insert_rows;
 mod json_functions;
 mod kill;
+mod lateral_unnest;
 mod lineage;
 mod live_tables;
 mod lost;

@@ -13,6 +13,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::json_functions;
+use super::lateral_unnest::LateralUnnest;
 use super::model_cache::ModelCache;
 use super::predictions::SmallerModels;
 use super::queries::Queries;
@@ -139,6 +140,7 @@ fn base_state(
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
     let mut analyzer = Analyzer::new().rules;
     analyzer.insert(0, Arc::new(DoublesBesideDecimals));
+    analyzer.insert(0, Arc::new(LateralUnnest));
     analyzer.push(Arc::new(CheckedIntegers));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactDoubles));

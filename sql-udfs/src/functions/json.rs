@@ -5,8 +5,9 @@
 //! `try_parse_json`, `try_from_json`). It knows nothing of plans.
 //!
 //! # Layout
-//! - `read`: functions over a JSON text and a path; `convert`: `to_json`, `from_json`
+//! - `read`: functions over a JSON text and a path; `convert`: `to_json`, `from_json`; `build`: `json_object`, `json_array`
 
+mod build;
 mod convert;
 mod read;
 
@@ -24,7 +25,8 @@ use crate::json::parse::parse;
 
 /// All of them. `type_of` reads the type that `from_json` is told; `rules` say how it reads times.
 pub fn functions(type_of: TypeOfText, rules: Rules) -> Vec<ScalarUDF> {
-    read::functions().into_iter().chain(convert::functions(type_of, rules)).collect()
+    let read = read::functions().into_iter().chain(build::functions());
+    read.chain(convert::functions(type_of, rules)).collect()
 }
 
 /// A text as JSON, or an error that shows it.

@@ -3,6 +3,8 @@
 //! Strict: a value that is not one of the type is told, with its row and path, never changed into one; a TEXT column
 //! takes every value, what is no text as JSON. A key that is missing is NULL. It knows nothing of files or SQL.
 
+use std::borrow::Cow;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -15,7 +17,7 @@ use arrow::datatypes::{
     Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 
-use super::Json;
+use super::{Json, same_key};
 use super::number::scaled;
 use crate::limits::JSON_SHOWN_CHARS_MAX;
 
@@ -69,6 +71,14 @@ pub fn shortened(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// The first key that no field has, in any case; most objects have their keys in the order of the fields.
+pub fn unknown_key<'v, 'a>(fields: &Fields, entries: &'v [(Cow<'a, str>, Json<'a>)]) -> Option<&'v str> {
+    let is_known = |at: usize, key: &str| {
+        fields.get(at).is_some_and(|field| field.name() == key) || fields.iter().any(|field| same_key(field.name(), key))
+    };
+    entries.iter().enumerate().find(|(at, (key, _))| !is_known(*at, key)).map(|(_, (key, _))| key.as_ref())
 }
 
 /// One value per row as a column; a missing value and `null` are NULL.
@@ -135,9 +145,10 @@ fn any_text(value: &Json<'_>) -> Option<String> {
     value.to_text()
 }
 
-fn float<T: std::str::FromStr>(value: &Json<'_>) -> Option<T> {
+fn float<T: FromStr + Into<f64> + Copy>(value: &Json<'_>) -> Option<T> {
     match value {
-        Json::Number(digits) => digits.parse().ok(),
+        // What is too large is no infinity.
+        Json::Number(digits) => digits.parse().ok().filter(|number: &T| Into::<f64>::into(*number).is_finite()),
         // JSON has no numbers for these; Spark and pandas write them as texts.
         Json::Text(text) if matches!(text.as_ref(), "NaN" | "Infinity" | "-Infinity") => text.parse().ok(),
         _ => None,
@@ -211,9 +222,7 @@ impl Cells<'_, '_, '_> {
                 None | Some(Json::Null) => nulls.push(false),
                 Some(Json::Object(entries)) => {
                     nulls.push(true);
-                    let same = |key: &str, name: &str| key == name || key.to_lowercase() == name.to_lowercase();
-                    let is_known = |key: &str| fields.iter().any(|field| same(key, field.name()));
-                    if let Some((key, _)) = entries.iter().find(|(key, _)| rules.strict && !is_known(key)) {
+                    if let Some(key) = unknown_key(fields, entries).filter(|_| rules.strict) {
                         return Err(Mismatch { row, path: String::new(), expected: None, found: shortened(key) });
                     }
                 }

@@ -24,7 +24,8 @@ pub fn is_writable(data_type: &DataType) -> bool {
             T::Struct(fields) => fields.iter().all(|field| is_writable(field.data_type())),
             _ => false,
         },
-        T::ListView(_) | T::LargeListView(_) | T::RunEndEncoded(_, _) | T::Dictionary(_, _) => false,
+        T::ListView(_) | T::LargeListView(_) | T::RunEndEncoded(_, _) => false,
+        T::Dictionary(_, values) => is_writable(values),
         _ => true,
     }
 }
@@ -43,7 +44,13 @@ fn failed(_: std::fmt::Error) -> Error {
     Error::internal("a text could not be written")
 }
 
-fn value(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
+/// A text as the key of an object.
+pub fn key(text: &str, out: &mut String) -> Result<()> {
+    quoted(out, text).map_err(failed)
+}
+
+/// One row behind what was written; NULL as `null`.
+pub fn value(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
     use DataType as T;
     if array.is_null(row) {
         out.push_str("null");
@@ -76,6 +83,11 @@ fn value(array: &ArrayRef, row: usize, out: &mut String) -> Result<()> {
             out.push('}');
         }
         T::Map(_, _) => map(array, row, out)?,
+        T::Dictionary(_, _) => {
+            let one = array.slice(row, 1);
+            let one = one.as_any_dictionary();
+            value(one.values(), one.normalized_keys().first().copied().unwrap_or(0), out)?;
+        }
         number if number.is_numeric() => write!(out, "{}", shown(array, row)?).map_err(failed)?,
         _ => quoted(out, &shown(array, row)?).map_err(failed)?,
     }

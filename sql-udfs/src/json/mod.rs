@@ -36,6 +36,14 @@ pub enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
+/// Whether two keys differ in case at most.
+pub fn same_key(one: &str, other: &str) -> bool {
+    match one.is_ascii() && other.is_ascii() {
+        true => one.eq_ignore_ascii_case(other),
+        false => one.to_lowercase() == other.to_lowercase(),
+    }
+}
+
 impl Json<'_> {
     /// The value of a key; of a key that is given twice the last one, as in Python, JavaScript and PostgreSQL.
     pub fn get(&self, key: &str) -> Option<&Self> {
@@ -48,10 +56,7 @@ impl Json<'_> {
     /// The value of a key, or else of one that differs in case only.
     pub fn get_any_case(&self, key: &str) -> Option<&Self> {
         let Json::Object(entries) = self else { return None };
-        let folded = || {
-            let same = |known: &str| known.to_lowercase() == key.to_lowercase();
-            entries.iter().rev().find(|(known, _)| same(known)).map(|(_, value)| value)
-        };
+        let folded = || entries.iter().rev().find(|(known, _)| same_key(known, key)).map(|(_, value)| value);
         self.get(key).or_else(folded)
     }
 

@@ -27,6 +27,7 @@ enum Read {
     Kind,
     Length,
     Keys,
+    Exists,
     Valid,
     Parse,
     TryParse,
@@ -44,7 +45,7 @@ enum Takes {
     Path,
 }
 
-const FUNCTIONS: [(&str, &[&str], Read, Takes); 14] = [
+const FUNCTIONS: [(&str, &[&str], Read, Takes); 15] = [
     ("json_extract", &["json_query", "json_extract_path"], Read::Extract, Takes::Path),
     ("json_extract_string", &["json_extract_path_text"], Read::ExtractText, Takes::Path),
     ("json_value", &["json_extract_scalar"], Read::Scalar, Takes::Path),
@@ -52,6 +53,7 @@ const FUNCTIONS: [(&str, &[&str], Read, Takes); 14] = [
     ("json_type", &["json_typeof"], Read::Kind, Takes::Maybe),
     ("json_array_length", &[], Read::Length, Takes::Maybe),
     ("json_keys", &["json_object_keys"], Read::Keys, Takes::Maybe),
+    ("json_exists", &[], Read::Exists, Takes::Path),
     ("json_valid", &[], Read::Valid, Takes::Nothing),
     ("parse_json", &[], Read::Parse, Takes::Nothing),
     ("try_parse_json", &[], Read::TryParse, Takes::Nothing),
@@ -117,7 +119,7 @@ impl ScalarUDFImpl for ReadJson {
         Ok(match self.read {
             Read::Length | Read::GetInteger => DataType::Int64,
             Read::GetDouble => DataType::Float64,
-            Read::Valid | Read::GetBoolean => DataType::Boolean,
+            Read::Valid | Read::Exists | Read::GetBoolean => DataType::Boolean,
             Read::Keys => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
             _ => DataType::Utf8,
         })
@@ -222,13 +224,14 @@ impl ReadJson {
                 _ => None,
             })?)),
             Read::GetDouble => Arc::new(Float64Array::from(each(json, paths, |value| match value {
-                Json::Number(digits) => digits.parse().ok(),
+                Json::Number(digits) => digits.parse().ok().filter(|number: &f64| number.is_finite()),
                 _ => None,
             })?)),
             Read::GetBoolean => Arc::new(BooleanArray::from(each(json, paths, |value| match value {
                 Json::Boolean(value) => Some(*value),
                 _ => None,
             })?)),
+            Read::Exists => exists(json, paths)?,
             Read::Valid => {
                 Arc::new(json.iter().map(|text| text.map(|text| parse(text).is_ok())).collect::<BooleanArray>())
             }
@@ -237,6 +240,15 @@ impl ReadJson {
             })?),
         })
     }
+}
+
+/// Whether there is a value at the end of each row's path, `null` too.
+fn exists(json: &StringArray, paths: &Paths) -> Result<ArrayRef> {
+    let one = |row: usize| {
+        let Some(path) = paths.at(row).filter(|_| !json.is_null(row)) else { return Ok(None) };
+        Ok(Some(path.find(&parsed(json.value(row))?).is_some()))
+    };
+    Ok(Arc::new((0..json.len()).map(one).collect::<Result<BooleanArray>>()?))
 }
 
 fn keys(rows: Vec<Option<Vec<String>>>) -> ArrayRef {

@@ -5,7 +5,7 @@
 //! values is TEXT, which keeps each. It knows nothing of files.
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use limn_sql_udfs::json::Json;
+use limn_sql_udfs::json::{Json, same_key};
 
 use crate::lake::files::csv::cell;
 use crate::lake::types::instant;
@@ -52,8 +52,10 @@ impl Columns {
         match (&mut *guess, value) {
             (_, Json::Null) | (Guess::Text, _) => {}
             (Guess::Struct(fields), Json::Object(entries)) => {
-                for (key, value) in entries {
-                    let at = match fields.iter().position(|(known, _)| known == key) {
+                for (n, (key, value)) in entries.iter().enumerate() {
+                    // Most objects have their keys in the same order.
+                    let in_order = Some(n).filter(|n| fields.get(*n).is_some_and(|(known, _)| known == key));
+                    let at = match in_order.or_else(|| fields.iter().position(|(known, _)| known == key)) {
                         Some(at) => at,
                         None => {
                             self.count(key, fields)?;
@@ -83,7 +85,7 @@ impl Columns {
     }
 
     fn count(&mut self, key: &str, fields: &[(String, Guess)]) -> Result<()> {
-        if let Some((other, _)) = fields.iter().find(|(known, _)| known.to_lowercase() == key.to_lowercase()) {
+        if let Some((other, _)) = fields.iter().find(|(known, _)| same_key(known, key)) {
             let text = format!("expected keys that differ in more than case, found `{other}` and `{key}`");
             return Err(Error::input(text).with_hint("say the columns: `columns => '…'`"));
         }
@@ -102,7 +104,10 @@ impl Columns {
 fn scalar(value: &Json<'_>) -> Guess {
     match value {
         Json::Boolean(_) => Guess::Boolean,
-        Json::Number(digits) if digits.contains(['.', 'e', 'E']) => Guess::Double,
+        Json::Number(digits) if digits.contains(['.', 'e', 'E']) => match digits.parse::<f64>() {
+            Ok(number) if number.is_finite() => Guess::Double,
+            _ => Guess::Text,
+        },
         Json::Number(digits) if digits.parse::<i64>().is_ok() => Guess::Whole,
         Json::Number(digits) if digits.trim_start_matches('-').len() <= 38 => Guess::WideWhole,
         Json::Number(_) => Guess::Text,

@@ -14,7 +14,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use limn_sql_udfs::json::Json;
-use limn_sql_udfs::json::decode::{Mismatch, column, shortened};
+use limn_sql_udfs::json::decode::{Mismatch, column, shortened, unknown_key};
 
 use super::json_rules;
 use super::options::Format;
@@ -104,9 +104,7 @@ impl Partition {
         let values: Vec<Json<'_>> = texts.iter().map(|text| text.parse(source)).collect::<Result<_>>()?;
         for (value, text) in values.iter().zip(texts) {
             let Json::Object(entries) = value else { return Err(no_object(source, text.line, value)) };
-            let same = |name: &str, key: &str| name == key || name.to_lowercase() == key.to_lowercase();
-            let is_known = |key: &str| self.reading.schema.fields().iter().any(|field| same(field.name(), key));
-            if let Some((key, _)) = entries.iter().find(|(key, _)| self.reading.strict && !is_known(key)) {
+            if let Some(key) = unknown_key(self.reading.schema.fields(), entries).filter(|_| self.reading.strict) {
                 return Err(self.unknown_key(source, text.line, &shortened(key)));
             }
         }

@@ -84,10 +84,12 @@ impl<'s> Values<'s> {
             self.fill()?;
         }
         let line = self.rest().split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let is_value = std::str::from_utf8(line).is_ok_and(|line| parse(line).is_ok());
-        // A first line that is broken in itself is told as a line; one that goes on is a value of many lines.
-        let goes_on = first == Some(b'{') && end_of_value(line).is_none();
-        Ok(if is_value || !goes_on { Format::Lines } else { Format::Sequence })
+        let is_value = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| parse(text).is_ok());
+        // A first line that is broken in itself is told as a line; one that goes on is a value of many lines, and one
+        // that has something behind its value is the first of many.
+        let is_begun = first == Some(b'{')
+            && end_of_value(line).is_none_or(|end| line.get(..end).is_some_and(|value| is_value(value)));
+        Ok(if is_value(line) || !is_begun { Format::Lines } else { Format::Sequence })
     }
 
     fn rest(&self) -> &[u8] {
@@ -133,7 +135,7 @@ impl<'s> Values<'s> {
 
     fn take(&mut self, bytes: usize) -> Result<Text> {
         let line = self.line;
-        let json = String::from_utf8(self.rest().iter().take(bytes).copied().collect());
+        let json = String::from_utf8(self.rest().get(..bytes).unwrap_or_default().to_vec());
         let json = json.map_err(|_| Error::input(self.error("expected UTF-8 text, found other bytes")))?;
         self.skip(bytes);
         Ok(Text { line, json })
