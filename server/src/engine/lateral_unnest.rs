@@ -22,14 +22,14 @@ impl AnalyzerRule for LateralUnnest {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let unnested = |plan| match plan {
+        let rewritten = |plan| match plan {
             LogicalPlan::Join(join) => Ok(match unnested(&join)? {
                 Some(plan) => Transformed::yes(plan),
                 None => Transformed::no(LogicalPlan::Join(join)),
             }),
             other => Ok(Transformed::no(other)),
         };
-        plan.transform_up_with_subqueries(unnested).data()
+        plan.transform_up_with_subqueries(rewritten).data()
     }
 }
 

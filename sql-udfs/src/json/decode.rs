@@ -17,8 +17,8 @@ use arrow::datatypes::{
     Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 
-use super::{Json, same_key};
 use super::number::scaled;
+use super::{Json, same_key};
 use crate::limits::JSON_SHOWN_CHARS_MAX;
 
 /// How texts are read as times, and whether a struct may have keys that its type has not.
@@ -76,7 +76,8 @@ pub fn shortened(text: &str) -> String {
 /// The first key that no field has, in any case; most objects have their keys in the order of the fields.
 pub fn unknown_key<'v, 'a>(fields: &Fields, entries: &'v [(Cow<'a, str>, Json<'a>)]) -> Option<&'v str> {
     let is_known = |at: usize, key: &str| {
-        fields.get(at).is_some_and(|field| field.name() == key) || fields.iter().any(|field| same_key(field.name(), key))
+        fields.get(at).is_some_and(|field| field.name() == key)
+            || fields.iter().any(|field| same_key(field.name(), key))
     };
     entries.iter().enumerate().find(|(at, (key, _))| !is_known(*at, key)).map(|(_, (key, _))| key.as_ref())
 }
