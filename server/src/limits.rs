@@ -215,6 +215,16 @@ pub const CSV_INFERENCE_ROWS: usize = 100_000;
 pub const CSV_FIELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Columns of a CSV file.
 pub const CSV_COLUMNS_MAX: usize = 16_384;
+/// Values of a JSON file that type inference reads.
+pub const JSON_INFERENCE_ROWS: usize = 100_000;
+/// Bytes of one value of a JSON file.
+pub const JSON_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of JSON that become one batch; as values they take up to sixteen times as many.
+pub const JSON_BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Columns of JSON files, those within structs too.
+pub const JSON_COLUMNS_MAX: usize = 4_096;
+/// Bytes of one file that `read_binary` and `read_text` give as a value.
+pub const FILE_CONTENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Bytes that a scan of a CSV file reads at once.
 pub const CSV_READ_BYTES: usize = 1024 * 1024;
 /// Bytes below which a share of a CSV file is not worth a partition of its own.

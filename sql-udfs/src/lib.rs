@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`functions`]: PREDICT and the other SQL functions, one file each
+//! - [`json`]: JSON texts as exact values, to and from Arrow
 //! - [`model`]: the artifact (ONNX in and out), signatures, native evaluators
 //! - [`limits`]: every limit of the crate
 //! - [`train`]: learning algorithms over Arrow batches, splits, metrics
@@ -10,6 +11,7 @@
 
 mod error;
 pub mod functions;
+pub mod json;
 pub mod limits;
 pub mod model;
 pub mod train;

@@ -88,3 +88,9 @@ pub const GROUP_CACHE_BYTES: usize = 512 << 20;
 
 /// Rows that show what is in the models of a partitioned model's groups: weights, or nodes of trees.
 pub const CONTENTS_ROWS_MAX: usize = 4_000_000;
+
+/// Arrays and objects within each other in a JSON text.
+pub const JSON_DEPTH_MAX: usize = 128;
+
+/// Characters of a JSON text that an error shows.
+pub const JSON_SHOWN_CHARS_MAX: usize = 64;

@@ -17,7 +17,9 @@ use super::execute::{notes, until_commit};
 use super::insert::writable;
 use super::{Answer, output};
 use crate::error::nearest;
-use crate::lake::files::{CsvOptions, FileStat, list, open_csv_files, open_parquet_files};
+use crate::lake::files::{
+    CsvOptions, FileStat, JsonOptions, list, open_csv_files, open_json_files, open_parquet_files,
+};
 use crate::lake::{At, Relation, TableName, TableSnapshot};
 use crate::sql::copy::{CopyInto, FileFormat};
 use crate::{Error, Result};
@@ -85,6 +87,22 @@ async fn source(
                 options.columns = found.schema().fields().iter().filter_map(|field| typed(field.name())).collect();
             }
             open_csv_files(files, options).await?
+        }
+        FileFormat::Json => {
+            let mut options = JsonOptions::parse(&copy.options)?;
+            if options.columns.is_empty() {
+                let found = open_json_files(files.clone(), options.clone()).await?;
+                let known = |name: &str| snapshot.schema.field_with_name(name).ok();
+                let typed = |name: &String| known(name).map(|field| (name.clone(), field.data_type().clone()));
+                let inferred = found.schema();
+                // A column that the table has not is refused below, with the names that it has.
+                if inferred.fields().iter().all(|field| known(field.name()).is_some()) {
+                    options.columns = inferred.fields().iter().filter_map(|field| typed(field.name())).collect();
+                    // A key that comes after the sample would be lost.
+                    options.strict = true;
+                }
+            }
+            open_json_files(files, options).await?
         }
         FileFormat::Parquet => match copy.options.first() {
             Some((option, _)) => {

@@ -4,14 +4,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
+use super::json_functions;
+use super::lateral_unnest::LateralUnnest;
 use super::model_cache::ModelCache;
 use super::predictions::SmallerModels;
 use super::queries::Queries;
@@ -145,13 +147,14 @@ fn base_state(
         .set_usize("datafusion.optimizer.hash_join_inlist_pushdown_max_distinct_values", 0);
     let mut analyzer = Analyzer::new().rules;
     analyzer.insert(0, Arc::new(DoublesBesideDecimals));
+    analyzer.insert(0, Arc::new(LateralUnnest));
     analyzer.push(Arc::new(CheckedIntegers));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactDoubles));
     // After filters have found their places, before unused columns are dropped.
     let last = optimizer.len() - 1;
     optimizer.insert(last, Arc::new(SmallerModels));
-    Ok(SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
@@ -160,5 +163,9 @@ fn base_state(
         .with_optimizer_rules(optimizer)
         .with_physical_optimizer_rule(Arc::new(Yielding))
         .with_physical_optimizer_rule(Arc::new(NamedFiles))
-        .build())
+        .build();
+    for function in json_functions::functions() {
+        state.register_udf(Arc::new(function))?;
+    }
+    Ok(state)
 }

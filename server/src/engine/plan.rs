@@ -23,7 +23,7 @@ pub(super) use super::parameters::{bound, described, types as parameters};
 use super::{care, features, memory, models, session_functions};
 use crate::error::unknown;
 use crate::lake::TableName;
-use crate::lake::files::{CsvOptions, open_csv, open_parquet};
+use crate::lake::files::{Content, CsvOptions, JsonOptions, open_content, open_csv, open_json, open_parquet};
 use crate::sql::scan::{FileCall, FileFunction, Found, PredictCall, scan};
 use crate::sql::{ObjectRef, Statement, digits, parse};
 use crate::{Error, Result};
@@ -201,6 +201,9 @@ async fn open_file(call: &FileCall) -> Result<Arc<dyn datafusion::catalog::Table
             Some((name, _)) => Err(Error::input(format!("unknown option `{name}` of `read_parquet`, it has none"))),
             None => open_parquet(&call.path).await,
         },
+        FileFunction::Json => open_json(&call.path, JsonOptions::parse(&call.options)?).await,
+        FileFunction::Binary => open_content(&call.path, Content::Binary, &call.options).await,
+        FileFunction::Text => open_content(&call.path, Content::Text, &call.options).await,
     }
 }
 

@@ -8,11 +8,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::MetadataValue;
 use deltalake_core::kernel::transaction::{PROTOCOL, TableReference, TransactionError};
+use deltalake_core::table::state::DeltaTableState;
+use serde_json::Value;
 
 use super::open::Lake;
 use super::protocol::GENERATION;
+use super::table::Table;
 use super::{Relation, definition};
-use crate::Result;
+use crate::limits::HISTORY_ROWS_MAX;
+use crate::{Class, Result};
 
 /// One table, as `DESCRIBE DETAIL` tells of it.
 #[derive(Debug, Clone)]
@@ -68,7 +72,16 @@ impl Lake {
     /// What a table is at its latest version.
     pub async fn detail(&self, relation: &Arc<Relation>) -> Result<Detail> {
         let table = self.table(relation)?;
-        let state = table.latest().await?;
+        match table.latest().await {
+            Err(error) if error.class() == Class::Unsupported => {
+                let refused = Refused::read(&table).await?;
+                Ok(refused.detail(self.location(relation), error.message()))
+            }
+            state => self.detail_of(relation, &table, &state?).await,
+        }
+    }
+
+    async fn detail_of(&self, relation: &Arc<Relation>, table: &Table, state: &DeltaTableState) -> Result<Detail> {
         let (metadata, protocol) = (state.metadata(), state.protocol());
         let files = state.snapshot().log_data();
         let (mut count, mut bytes) = (0, 0);
@@ -77,7 +90,7 @@ impl Lake {
             bytes += u64::try_from(file.size()).unwrap_or_default();
         }
         let changed = table.commit_times(state.version()).await?;
-        let reference: &dyn TableReference = &state;
+        let reference: &dyn TableReference = state;
         let named = protocol.reader_features().into_iter().chain(protocol.writer_features()).flatten();
         let mut features: Vec<String> = named.map(|feature| feature.as_ref().to_string()).collect();
         features.sort();
@@ -113,6 +126,68 @@ impl Lake {
                 })
                 .collect(),
         })
+    }
+}
+
+/// A table that deltalake does not open: what the commits in its log say of it, as far as they are there.
+#[derive(Default)]
+struct Refused {
+    version: u64,
+    protocol: Value,
+    metadata: Value,
+}
+
+impl Refused {
+    async fn read(table: &Table) -> Result<Self> {
+        let (mut commits, _) = table.log_files().await?;
+        commits.sort_unstable_by(|a, b| b.cmp(a));
+        let mut found = Refused { version: commits.first().copied().unwrap_or_default(), ..Refused::default() };
+        for version in commits.into_iter().take(HISTORY_ROWS_MAX) {
+            let bytes = table.log_store().read_commit_entry(version).await.map_err(super::error::delta)?;
+            for action in
+                serde_json::Deserializer::from_slice(&bytes.unwrap_or_default()).into_iter::<Value>().flatten()
+            {
+                for (kind, kept) in [("protocol", &mut found.protocol), ("metaData", &mut found.metadata)] {
+                    if let (true, Some(said)) = (kept.is_null(), action.get(kind)) {
+                        *kept = said.clone();
+                    }
+                }
+            }
+            if !found.protocol.is_null() && !found.metadata.is_null() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn detail(&self, location: String, why: &str) -> Detail {
+        let text = |value: &Value| value.as_str().map(str::to_string);
+        let texts =
+            |value: &Value| -> Vec<String> { value.as_array().into_iter().flatten().filter_map(text).collect() };
+        let number = |value: &Value| value.as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or_default();
+        let mut features = texts(&self.protocol["readerFeatures"]);
+        features.extend(texts(&self.protocol["writerFeatures"]));
+        features.sort();
+        features.dedup();
+        let properties = self.metadata["configuration"].as_object().into_iter().flatten();
+        Detail {
+            delta_id: text(&self.metadata["id"]).unwrap_or_default(),
+            comment: text(&self.metadata["description"]),
+            location,
+            created_at: self.metadata["createdTime"].as_i64().and_then(DateTime::from_timestamp_millis),
+            changed_at: None,
+            version: self.version,
+            partition_by: texts(&self.metadata["partitionColumns"]),
+            files: 0,
+            bytes: 0,
+            properties: properties.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect(),
+            reader_version: number(&self.protocol["minReaderVersion"]),
+            writer_version: number(&self.protocol["minWriterVersion"]),
+            features,
+            not_readable: Some(why.to_string()),
+            not_writable: Some(why.to_string()),
+            columns: Vec::new(),
+        }
     }
 }
 

@@ -25,7 +25,17 @@ pub fn delta(error: DeltaTableError) -> Error {
         DeltaTableError::UnsupportedColumnMapping { operation, .. } => {
             Error::unsupported(format!("{operation} on a table with column mapping"))
         }
+        DeltaTableError::KernelError(error) => kernel(&error),
         other => from_sources(&other).unwrap_or_else(|| Error::internal(first_line(&other.to_string()))),
+    }
+}
+
+/// A failure of the kernel below deltalake, which is the first to meet a feature that nobody here knows.
+fn kernel(error: &buoyant_kernel::Error) -> Error {
+    match error {
+        buoyant_kernel::Error::Backtraced { source, .. } => kernel(source),
+        buoyant_kernel::Error::Unsupported(text) => Error::unsupported(first_line(text)),
+        other => from_sources(other).unwrap_or_else(|| Error::internal(first_line(&other.to_string()))),
     }
 }
 

@@ -194,7 +194,7 @@ impl Table {
     }
 
     /// The versions that have a commit file, and those that have a checkpoint.
-    async fn log_files(&self) -> Result<(Vec<u64>, Vec<u64>)> {
+    pub(super) async fn log_files(&self) -> Result<(Vec<u64>, Vec<u64>)> {
         let store = self.log_store().object_store(None);
         let mut files = store.list(Some(self.log_store().log_path()));
         let (mut commits, mut checkpoints) = (Vec::new(), Vec::new());

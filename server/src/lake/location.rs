@@ -16,7 +16,7 @@ use super::alter::kernel_field;
 use super::open::Lake;
 use super::relations::{check_name, new_id, taken};
 use super::{At, CommitNotes, Relation, RelationKind, TableName, commit};
-use crate::{Error, Result};
+use crate::{Class, Error, Result};
 
 /// What a directory holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +89,11 @@ impl Lake {
             created_at: Utc::now(),
             location: Some(path.to_path_buf()),
         });
-        // What cannot be read is not registered.
-        self.snapshot(&relation, At::Latest).await.map_err(|error| error.context(format!("`{}`", path.display())))?;
+        // What is no table is not registered; of one that asks for too much, DESCRIBE DETAIL says what that is.
+        match self.snapshot(&relation, At::Latest).await {
+            Err(error) if error.class() == Class::Unsupported => {}
+            done => drop(done.map_err(|error| error.context(format!("`{}`", path.display())))?),
+        }
         let linked = self.catalog().change(|names| {
             match names.schema(&name.schema)?.get(&name.table) {
                 Some(_) if if_not_exists => return Ok(None),

@@ -1,4 +1,4 @@
-//! `COPY INTO table FROM 'files' [FILEFORMAT = CSV|PARQUET] [FORMAT_OPTIONS (…)] [COPY_OPTIONS (…)]`.
+//! `COPY INTO table FROM 'files' [FILEFORMAT = CSV|JSON|PARQUET] [FORMAT_OPTIONS (…)] [COPY_OPTIONS (…)]`.
 //!
 //! The statement of Databricks SQL: files that were loaded before are skipped, unless `'force' = 'true'`. It opens no
 //! file.
@@ -17,6 +17,8 @@ use crate::{Error, Result};
 pub enum FileFormat {
     /// Comma- or otherwise separated text.
     Csv,
+    /// JSON objects, one behind the other or in an array.
+    Json,
     /// Apache Parquet.
     Parquet,
 }
@@ -56,7 +58,7 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
         }
         if cursor.words(&["FILEFORMAT"]) {
             cursor.expect_token(&Token::Eq)?;
-            format = Some(file_format(&cursor.name_or_string("`CSV` or `PARQUET`")?)?);
+            format = Some(file_format(&cursor.name_or_string("`CSV`, `JSON` or `PARQUET`")?)?);
         } else if cursor.words(&["FORMAT_OPTIONS"]) {
             options = pairs(&mut cursor)?;
         } else if cursor.words(&["COPY_OPTIONS"]) {
@@ -70,7 +72,7 @@ pub fn parse(mut cursor: Cursor<'_>) -> Result<Statement> {
     let format = match format.or_else(|| guess(&from)) {
         Some(format) => format,
         None => {
-            return Err(Error::input(format!("expected `FILEFORMAT = CSV` or `FILEFORMAT = PARQUET` for `{from}`")));
+            return Err(Error::input(format!("expected `FILEFORMAT = CSV`, `JSON` or `PARQUET` for `{from}`")));
         }
     };
     Ok(Statement::Copy(CopyInto { table, from, format, options, force }))
@@ -80,10 +82,11 @@ fn file_format(name: &str) -> Result<FileFormat> {
     match name.to_lowercase().as_str() {
         "csv" => Ok(FileFormat::Csv),
         "parquet" => Ok(FileFormat::Parquet),
-        "json" | "text" | "avro" | "orc" | "binaryfile" => {
+        "json" => Ok(FileFormat::Json),
+        "text" | "avro" | "orc" | "binaryfile" => {
             Err(Error::unsupported(format!("the file format `{name}` is not supported yet")))
         }
-        _ => Err(Error::input(format!("expected the file format `CSV` or `PARQUET`, found `{name}`"))),
+        _ => Err(Error::input(format!("expected the file format `CSV`, `JSON` or `PARQUET`, found `{name}`"))),
     }
 }
 
@@ -93,6 +96,7 @@ fn guess(path: &str) -> Option<FileFormat> {
     let plain = lower.strip_suffix(".gz").unwrap_or(&lower);
     match plain.rsplit('.').next() {
         Some("csv" | "tsv") => Some(FileFormat::Csv),
+        Some("json" | "jsonl" | "ndjson") => Some(FileFormat::Json),
         Some("parquet") => Some(FileFormat::Parquet),
         _ => None,
     }

@@ -53,6 +53,12 @@ impl Dialect for LimnDialect {
         true
     }
 
+    /// `->` and `->>` bind as in PostgreSQL: with `||`, weaker than `+`, stronger than a comparison.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        let is_other = matches!(parser.peek_token().token, Token::Arrow | Token::LongArrow | Token::StringConcat);
+        is_other.then_some(Ok(OTHER_OPERATORS))
+    }
+
     as_generic! {
         supports_unicode_string_literal, supports_partition_by_after_order_by, supports_array_join_syntax,
         supports_group_by_expr, supports_group_by_with_modifier, supports_left_associative_joins_without_parens,
@@ -79,6 +85,9 @@ impl Dialect for LimnDialect {
         supports_select_item_multi_column_alias, supports_xml_expressions,
     }
 }
+
+/// Between the parser's numbers for `^`, `&`, `|` and for `+`.
+const OTHER_OPERATORS: u8 = 25;
 
 /// Nested parentheses, subqueries and expressions that the parser follows.
 const PARSER_DEPTH_MAX: usize = 50;

@@ -20,6 +20,7 @@
 //! - [`overflow`]: integer arithmetic that fails instead of wrapping
 //! - [`redact()`]: a text without its secrets
 
+mod access;
 pub mod alter;
 pub mod care;
 pub mod change;

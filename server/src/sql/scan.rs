@@ -12,6 +12,7 @@ use sqlparser::ast::{
     VisitorMut,
 };
 
+use super::access;
 use super::dialect::{fold, literal_of};
 use super::statement::{ObjectRef, object_ref};
 use super::table_changes::ChangesCall;
@@ -27,7 +28,7 @@ pub const GENERATED_SCHEMA: &str = "__limn";
 pub struct Found {
     /// Tables at a version.
     pub versions: Vec<VersionedTable>,
-    /// Calls of `read_csv` and `read_parquet`.
+    /// Calls of `read_csv`, `read_parquet`, `read_json`, `read_binary` and `read_text`.
     pub files: Vec<FileCall>,
     /// Calls of `table_changes`.
     pub changes: Vec<ChangesCall>,
@@ -68,6 +69,12 @@ pub enum FileFunction {
     Csv,
     /// `read_parquet`.
     Parquet,
+    /// `read_json`.
+    Json,
+    /// `read_binary`.
+    Binary,
+    /// `read_text`.
+    Text,
 }
 
 /// A call of a file function.
@@ -198,12 +205,7 @@ impl VisitorMut for Scanner {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        if let Expr::Identifier(ident) = expr
-            && ident.quote_style.is_none()
-            && ident.value.eq_ignore_ascii_case("current_schema")
-        {
-            *expr = called_without_parentheses(ident.clone());
-        }
+        access::spell_out(expr);
         match expr {
             Expr::Function(function) => flow(self.function(function)),
             // Of two parameters nothing says that they are texts, and the planner would not go on.
@@ -227,20 +229,6 @@ impl VisitorMut for Scanner {
 
 fn is_parameter(expr: &Expr) -> bool {
     matches!(literal_of(expr), Some(Value::Placeholder(_)))
-}
-
-/// The standard's functions of this kind are keywords; the parser knows all but `current_schema`.
-fn called_without_parentheses(name: Ident) -> Expr {
-    Expr::Function(Function {
-        name: ObjectName::from(vec![name]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::None,
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }
 
 fn flow(done: Result<()>) -> ControlFlow<Error> {
@@ -454,9 +442,10 @@ fn file_function(called: &str) -> Result<Option<FileFunction>> {
     match called {
         "read_csv" => Ok(Some(FileFunction::Csv)),
         "read_parquet" => Ok(Some(FileFunction::Parquet)),
-        "read_json" | "read_text" | "read_binary" | "forecast" => {
-            Err(Error::unsupported(format!("the table function `{called}` is not supported yet")))
-        }
+        "read_json" => Ok(Some(FileFunction::Json)),
+        "read_binary" => Ok(Some(FileFunction::Binary)),
+        "read_text" => Ok(Some(FileFunction::Text)),
+        "forecast" => Err(Error::unsupported(format!("the table function `{called}` is not supported yet"))),
         _ => Ok(None),
     }
 }

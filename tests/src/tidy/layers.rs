@@ -29,8 +29,9 @@ const SERVER: [(&str, &[&str]); 15] = [
 ];
 
 /// A library and the directories that may name it.
-const LIBRARIES: [(&str, &[&str]); 14] = [
+const LIBRARIES: [(&str, &[&str]); 15] = [
     ("deltalake_core", &["server/src/lake/"]),
+    ("buoyant_kernel", &["server/src/lake/"]),
     ("deltalake", &["server/src/lake/"]),
     ("delta_kernel", &["server/src/lake/"]),
     ("tonic", &["server/src/flight/", "clients/", "kernel/", "tests/"]),

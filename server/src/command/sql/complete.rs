@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn relations_stand_after_from() {
         let offered = at("SELECT * FROM r|");
-        assert_eq!(offered.iter().take(3).collect::<Vec<_>>(), ["readings", "read_csv(", "read_parquet("]);
+        assert_eq!(offered.iter().take(3).collect::<Vec<_>>(), ["readings", "read_csv(", "read_json("]);
         assert_eq!(at("SELECT * FROM sales.|"), ["orders"]);
         assert_eq!(at("DESCRIBE mi|")[0], "\"Mixed\"");
         assert_eq!(at("SELECT * FROM \"Mi|"), ["\"Mixed\""]);

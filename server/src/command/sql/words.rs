@@ -280,11 +280,12 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
     ("generate_series", "generate_series(first, last)", "rows with the numbers from first to last, as column value"),
     ("PREDICT", "PREDICT('model', column, …)", "what a model predicts for each row"),
     ("read_csv", "read_csv('file.csv')", "the rows of a CSV file on the server"),
+    ("read_json", "read_json('file.json')", "the objects of a JSON file on the server"),
     ("read_parquet", "read_parquet('file.parquet')", "the rows of a Parquet file on the server"),
 ];
 
 /// Those of them that stand where a relation does.
-pub const TABLE_FUNCTIONS: &[&str] = &["generate_series", "read_csv", "read_parquet"];
+pub const TABLE_FUNCTIONS: &[&str] = &["generate_series", "read_csv", "read_json", "read_parquet"];
 
 /// After these the name of a relation stands.
 pub const BEFORE_RELATIONS: &[&str] =

@@ -1,20 +1,25 @@
-//! Files that SQL reads where they lie: CSV and Parquet, by path or glob.
+//! Files that SQL reads where they lie: CSV, JSON, Parquet, and any as it is, by path or glob.
 //!
 //! All input and output that planning needs (listing, headers, type inference) is done here before a plan exists, in
 //! async functions that stop when they are dropped. It knows nothing of sessions, statements or Delta tables.
 //!
 //! # Layout
-//! - [`glob`]: which files a path names; [`csv`], [`parquet`]: the formats
+//! - [`glob`]: which files a path names; [`csv`], [`json`], [`parquet`]: the formats
+//! - [`content`]: files as rows, with what is in them
 
+pub mod content;
 pub mod csv;
 pub mod glob;
+pub mod json;
 pub mod parquet;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use content::{Content, open_content};
 pub use csv::{CsvOptions, open_csv, open_csv_files};
 pub use glob::{FileStat, list, local_path};
+pub use json::{JsonOptions, json_rules, open_json, open_json_files};
 pub use parquet::{open_parquet, open_parquet_files};
 
 use crate::{Error, Result};

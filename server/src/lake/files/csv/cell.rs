@@ -57,7 +57,7 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Option<i128> {
 }
 
 /// `YYYY-MM-DD`, as days since 1970-01-01.
-pub(super) fn date(text: &str) -> Option<i32> {
+pub(in crate::lake::files) fn date(text: &str) -> Option<i32> {
     match split_date(text.trim_ascii().as_bytes())? {
         (days, []) => Some(days),
         _ => None,
@@ -65,7 +65,7 @@ pub(super) fn date(text: &str) -> Option<i32> {
 }
 
 /// A date, or a date and time without offset, as microseconds since 1970-01-01T00:00:00.
-pub(super) fn timestamp(text: &str) -> Option<i64> {
+pub(in crate::lake::files) fn timestamp(text: &str) -> Option<i64> {
     let (days, rest) = split_date(text.trim_ascii().as_bytes())?;
     let (time, rest) = match rest {
         [] => (0, rest),
@@ -75,7 +75,7 @@ pub(super) fn timestamp(text: &str) -> Option<i64> {
 }
 
 /// A date and time with `Z` or an offset (`+10`, `+1000`, `+10:00`), as microseconds since 1970-01-01T00:00:00Z.
-pub(super) fn instant(text: &str) -> Option<i64> {
+pub(in crate::lake::files) fn instant(text: &str) -> Option<i64> {
     let (days, rest) = split_date(text.trim_ascii().as_bytes())?;
     let (time, rest) = split_time(rest)?;
     let seconds = offset(rest)?;

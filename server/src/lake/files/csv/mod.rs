@@ -9,14 +9,14 @@
 //! - `cell`, `column`: texts to values and arrays; `infer`, `header`: types and names
 //! - `split`, `scan`: shares of large files, and the streams that read them
 
-mod cell;
+pub(super) mod cell;
 mod column;
 mod header;
 mod infer;
 pub mod options;
 mod records;
 mod scan;
-mod source;
+pub(super) mod source;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -136,7 +136,14 @@ impl CsvOptions {
 
     /// Whether a file of this name is compressed.
     pub(super) fn is_gzip(&self, file_name: &str) -> bool {
-        match self.compression {
+        self.compression.is_gzip(file_name)
+    }
+}
+
+impl Compression {
+    /// Whether a file of this name is compressed.
+    pub(in crate::lake::files) fn is_gzip(self, file_name: &str) -> bool {
+        match self {
             Compression::Auto => file_name.to_ascii_lowercase().ends_with(".gz"),
             Compression::None => false,
             Compression::Gzip => true,
@@ -158,7 +165,7 @@ fn canonical(given: &str) -> Result<&'static str> {
     }
 }
 
-fn expected(name: &str, what: &str, value: &ScalarValue) -> Error {
+pub(in crate::lake::files) fn expected(name: &str, what: &str, value: &ScalarValue) -> Error {
     Error::input(format!("option `{name}`: expected {what}, found `{value}`"))
 }
 
@@ -173,7 +180,7 @@ fn boolean(name: &str, value: &ScalarValue) -> Result<bool> {
     }
 }
 
-fn text<'a>(name: &str, what: &str, value: &'a ScalarValue) -> Result<&'a str> {
+pub(in crate::lake::files) fn text<'a>(name: &str, what: &str, value: &'a ScalarValue) -> Result<&'a str> {
     value.try_as_str().flatten().ok_or_else(|| expected(name, what, value))
 }
 
@@ -205,7 +212,7 @@ fn texts(name: &str, value: &ScalarValue) -> Result<Vec<String>> {
         .collect()
 }
 
-fn columns(name: &str, value: &ScalarValue) -> Result<Vec<(String, DataType)>> {
+pub(in crate::lake::files) fn columns(name: &str, value: &ScalarValue) -> Result<Vec<(String, DataType)>> {
     const WHAT: &str = "a text like `a BIGINT, b TEXT` or a struct of type names";
     let context = |error: Error| error.context(format!("option `{name}`"));
     let ScalarValue::Struct(fields) = value else {
@@ -221,7 +228,7 @@ fn columns(name: &str, value: &ScalarValue) -> Result<Vec<(String, DataType)>> {
 }
 
 /// A count of rows; -1 is all of them, as in DuckDB.
-fn rows(name: &str, value: &ScalarValue) -> Result<usize> {
+pub(in crate::lake::files) fn rows(name: &str, value: &ScalarValue) -> Result<usize> {
     let error = || expected(name, "a number of rows, or -1 for all", value);
     let ScalarValue::Int64(Some(count)) = value.cast_to(&DataType::Int64).map_err(|_| error())? else {
         return Err(error());
@@ -232,7 +239,7 @@ fn rows(name: &str, value: &ScalarValue) -> Result<usize> {
     }
 }
 
-fn compression(name: &str, value: &ScalarValue) -> Result<Compression> {
+pub(in crate::lake::files) fn compression(name: &str, value: &ScalarValue) -> Result<Compression> {
     const WHAT: &str = "`auto`, `none` or `gzip`";
     match text(name, WHAT, value)?.to_ascii_lowercase().as_str() {
         "auto" | "auto_detect" => Ok(Compression::Auto),

@@ -14,27 +14,27 @@ use crate::{Error, Result};
 
 /// One CSV file.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) path: PathBuf,
+pub(in crate::lake::files) struct Source {
+    pub(in crate::lake::files) path: PathBuf,
     /// How errors name it.
-    pub(super) shown: String,
+    pub(in crate::lake::files) shown: String,
     /// As it lies on the disk, in bytes.
-    pub(super) bytes: u64,
+    pub(in crate::lake::files) bytes: u64,
     /// Whether it is compressed with gzip.
-    pub(super) gzip: bool,
+    pub(in crate::lake::files) gzip: bool,
 }
 
 /// Where an offset lies: both count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) line: u64,
+pub(in crate::lake::files) struct Position {
+    pub(in crate::lake::files) line: u64,
     /// The byte in the line.
-    pub(super) byte: u64,
+    pub(in crate::lake::files) byte: u64,
 }
 
 impl Source {
     /// The bytes from `start` on.
-    pub(super) fn open(&self, start: u64) -> Result<Box<dyn Read + Send>> {
+    pub(in crate::lake::files) fn open(&self, start: u64) -> Result<Box<dyn Read + Send>> {
         let mut file = File::open(&self.path).map_err(|error| self.error(&error))?;
         if !self.gzip {
             file.seek(SeekFrom::Start(start)).map_err(|error| self.error(&error))?;
@@ -46,7 +46,7 @@ impl Source {
     }
 
     /// A failure to read, with the file's name; data that is not gzip is the user's mistake, not the machine's.
-    pub(super) fn error(&self, error: &io::Error) -> Error {
+    pub(in crate::lake::files) fn error(&self, error: &io::Error) -> Error {
         use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         match self.gzip && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) {
             true => Error::input(format!("`{}`: expected gzip data: {error}", self.shown)),
@@ -55,7 +55,7 @@ impl Source {
     }
 
     /// The line and byte of an offset. Reads the file up to there.
-    pub(super) fn position(&self, offset: u64) -> Result<Position> {
+    pub(in crate::lake::files) fn position(&self, offset: u64) -> Result<Position> {
         let mut reader = self.open(0)?.take(offset);
         let mut buffer = vec![0; CSV_READ_BYTES];
         let mut position = Position { line: 1, byte: 1 };
