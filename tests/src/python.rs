@@ -37,6 +37,13 @@ pub fn python_for_benchmarks() -> Outcome<Option<Python>> {
     python_with(&more, &recipe)
 }
 
+/// The Python with readers of Delta tables that are not Limn.
+pub fn python_for_readers() -> Outcome<Option<Python>> {
+    let requirements = paths::tests().join("clients/readers-requirements.txt");
+    let recipe = std::fs::read_to_string(&requirements)?;
+    python_with(&requirements, &recipe)
+}
+
 fn requirements() -> PathBuf {
     paths::tests().join("clients/requirements.txt")
 }
