@@ -89,6 +89,13 @@ impl TestEngine {
         Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
     }
 
+    /// Opens an engine on a directory of this disk that the caller keeps.
+    pub async fn open_on_disk(data_dir: &Path, disk: Arc<dyn Disk>) -> Outcome<Self> {
+        let directory = Arc::new(tempfile::tempdir()?);
+        let engine = open_within(data_dir, disk, MEMORY_BYTES).await.context("opening the engine")?;
+        Ok(TestEngine { engine, session: Arc::new(Session::new()), directory })
+    }
+
     /// The same engine with a new session.
     pub fn session(&self) -> Self {
         TestEngine { session: Arc::new(Session::new()), ..self.clone() }

@@ -12,6 +12,7 @@
 //! - [`python`], [`maven`]: stock clients, fetched at their first use
 //! - [`soak`]: many connections with a mix of work for a while; [`malformed`]: calls that no client makes;
 //!   [`choices`]: what both pick from a seed
+//! - [`torture`]: writers at random against a model in memory
 //! - [`tidy`]: the style gate
 //! - [`crash_disk`]: a disk that loses what was not synced
 //! - [`paths`]: where things lie
@@ -34,6 +35,7 @@ pub mod soak;
 pub mod terminal;
 pub mod tidy;
 mod tool;
+pub mod torture;
 pub mod wire;
 
 pub use failure::{Context, Failure, Outcome, ensure, fail};

@@ -92,6 +92,11 @@ impl Rival {
         Rival { directory }
     }
 
+    /// Where the table lies.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The commits, in order, as lines of JSON.
     pub fn commits(&self) -> Outcome<Vec<Vec<Value>>> {
         let mut commits = Vec::new();

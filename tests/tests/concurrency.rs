@@ -3,7 +3,7 @@
 //! The pairs are those of the table of measured races of delta-rs, where some doubled rows and some brought deleted ones
 //! back. The other writer of the first test knows nothing of Limn and makes the next version when Limn's statement is
 //! about to; in the second both are Limn's. The last runs eight writers at random against a model in memory:
-//! `LIMN_TORTURE_SEED` and `LIMN_TORTURE_OPERATIONS` say which and how many, and a failure says the seed.
+//! `LIMN_TORTURE_SEED` and `LIMN_TORTURE_OPS` say which and how many, and a failure says the seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use limn_server::Class;
 use limn_tests::choices::Choices;
 use limn_tests::engine::{self, TestEngine};
 use limn_tests::rival::{Rival, RivalDisk, commit};
+use limn_tests::torture::setting;
 use limn_tests::{Context, Outcome, ensure};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -329,10 +330,6 @@ impl Writer {
     }
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// The rows of the files that the log says, read without Limn.
 fn read_apart(table: &Rival) -> Outcome<Vec<(i64, i64)>> {
     let mut rows = Vec::new();
@@ -351,7 +348,7 @@ fn read_apart(table: &Rival) -> Outcome<Vec<(i64, i64)>> {
 /// Eight writers at random; the log's order is the order in which the model does the same.
 #[test]
 fn many_writers_at_random_leave_what_the_model_has() -> Outcome {
-    let (seed, operations) = (setting("LIMN_TORTURE_SEED", 20_261_123), setting("LIMN_TORTURE_OPERATIONS", 200));
+    let (seed, operations) = (setting("LIMN_TORTURE_SEED", 20_261_123)?, setting("LIMN_TORTURE_OPS", 200)?);
     engine::block_on(async move { torture(seed, operations).await.context(format!("LIMN_TORTURE_SEED={seed}")) })
 }
 

@@ -81,7 +81,7 @@ fn inferred(sources: &[Source], options: &JsonOptions, stop: &Stop) -> Result<Ve
     for source in sources {
         let mut values = Values::open(source, options.format)?;
         while left > 0 {
-            if left % 64 == 0 {
+            if left.is_multiple_of(64) {
                 stop.check()?;
             }
             let Some(text) = values.next()? else { break };

@@ -88,7 +88,7 @@ impl<'s> Values<'s> {
         // A first line that is broken in itself is told as a line; one that goes on is a value of many lines, and one
         // that has something behind its value is the first of many.
         let is_begun = first == Some(b'{')
-            && end_of_value(line).is_none_or(|end| line.get(..end).is_some_and(|value| is_value(value)));
+            && end_of_value(line).is_none_or(|end| line.get(..end).is_some_and(is_value));
         Ok(if is_value(line) || !is_begun { Format::Lines } else { Format::Sequence })
     }
 

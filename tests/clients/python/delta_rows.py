@@ -1,0 +1,9 @@
+"""Prints the rows of a Delta table as `deltalake` reads them, a line each: `id n p`."""
+
+import sys
+
+from deltalake import DeltaTable
+
+rows = DeltaTable(sys.argv[1]).to_pyarrow_table(columns=["id", "n", "p"])
+for id, n, p in zip(*(column.to_pylist() for column in rows.columns)):
+    print(id, n, p)
