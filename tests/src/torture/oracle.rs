@@ -58,9 +58,8 @@ impl Tally {
 
 /// Whether a commit is the server's own, which puts rows into other files and changes none.
 fn is_care(commit: &[Value]) -> bool {
-    let of_nobody = |action: &Value| {
-        action["commitInfo"]["operation"] == "OPTIMIZE" && action["commitInfo"]["queryId"].is_null()
-    };
+    let of_nobody =
+        |action: &Value| action["commitInfo"]["operation"] == "OPTIMIZE" && action["commitInfo"]["queryId"].is_null();
     let moves = |action: &Value| {
         ["add", "remove"].iter().all(|kind| action[kind].is_null() || action[kind]["dataChange"] == false)
     };

@@ -87,8 +87,8 @@ impl<'s> Values<'s> {
         let is_value = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| parse(text).is_ok());
         // A first line that is broken in itself is told as a line; one that goes on is a value of many lines, and one
         // that has something behind its value is the first of many.
-        let is_begun = first == Some(b'{')
-            && end_of_value(line).is_none_or(|end| line.get(..end).is_some_and(is_value));
+        let is_begun =
+            first == Some(b'{') && end_of_value(line).is_none_or(|end| line.get(..end).is_some_and(is_value));
         Ok(if is_value(line) || !is_begun { Format::Lines } else { Format::Sequence })
     }
 
