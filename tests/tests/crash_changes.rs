@@ -163,6 +163,8 @@ async fn with_failure(disk: &CrashDisk, before: usize, step: &Step, n: usize, st
         Err(error) => ensure(failing.failed() && states.contains(&found), || format!("{error}: {found:?} is there"))?,
     }
     engine.engine.close().await;
+    // It holds the directory until it is gone.
+    drop(engine);
     let again = open(copy.path(), Arc::new(LocalDisk)).await?;
     let later = observe(&again).await?;
     ensure(later == found, || format!("{found:?} was there, and {later:?} after a start"))?;

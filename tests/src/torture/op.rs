@@ -44,7 +44,7 @@ pub enum Op {
     DeletePart(i64),
     /// Every row.
     Truncate,
-    /// A source of ids that are there or not: some matched rows go, some change, the others come.
+    /// A source of ids that are there or not: some matched rows go, some change, and new ones below 0 come.
     Merge(Rows),
     /// Rows that the source does not have go.
     MergeBySource(BTreeSet<i64>),
@@ -83,7 +83,7 @@ impl Op {
                 "MERGE INTO {t} AS t USING (VALUES {}) AS s(id, n, p) ON t.id = s.id \
                  WHEN MATCHED AND s.n % 3 = 0 THEN DELETE \
                  WHEN MATCHED THEN UPDATE SET n = t.n + s.n \
-                 WHEN NOT MATCHED THEN INSERT *",
+                 WHEN NOT MATCHED AND s.id < 0 THEN INSERT *",
                 values(rows)
             ),
             Op::MergeBySource(ids) => {
@@ -164,15 +164,18 @@ fn remove(rows: &mut Rows, which: impl Fn(i64, &Row) -> bool) -> usize {
     before - rows.len()
 }
 
+/// Ids from 0 are for writers to bring: one that a merge brought would be there twice after them.
 fn merge(rows: &mut Rows, source: &Rows) -> usize {
+    let mut changed = source.len();
     for (id, new) in source {
         match rows.get_mut(id) {
             Some(_) if new.n % 3 == 0 => drop(rows.remove(id)),
             Some(row) => row.n += new.n,
-            None => drop(rows.insert(*id, *new)),
+            None if *id < 0 => drop(rows.insert(*id, *new)),
+            None => changed -= 1,
         }
     }
-    source.len()
+    changed
 }
 
 #[cfg(test)]
@@ -193,7 +196,11 @@ mod tests {
             (Op::Move(4), rows(&[(1, 10, 0), (2, 20, 1), (4, 90, 2)]), 1),
             (Op::DeleteAboveAverage, rows(&[(1, 10, 0), (2, 20, 1)]), 1),
             (Op::DeletePart(1), rows(&[(1, 10, 0)]), 2),
-            (Op::Merge(rows(&[(1, 3, 2), (2, 1, 2), (7, 3, 2)])), rows(&[(2, 21, 1), (4, 90, 1), (7, 3, 2)]), 3),
+            (
+                Op::Merge(rows(&[(1, 3, 2), (2, 1, 2), (-7, 3, 2), (8, 1, 1)])),
+                rows(&[(-7, 3, 2), (2, 21, 1), (4, 90, 1)]),
+                3,
+            ),
             (Op::MergeBySource([2, 3].into()), rows(&[(2, 20, 1)]), 2),
             (Op::OverwritePartitions(rows(&[(8, 8, 0)])), rows(&[(2, 20, 1), (4, 90, 1), (8, 8, 0)]), 1),
             (Op::Replace(1, rows(&[(8, 8, 1)])), rows(&[(1, 10, 0), (8, 8, 1)]), 1),
