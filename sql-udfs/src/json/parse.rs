@@ -21,6 +21,8 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.found {
+            // Quotes are no riddle between backticks.
+            Some(found @ ('\'' | '"')) => write!(f, "expected {}, found `{found}`", self.expected),
             Some(found) => write!(f, "expected {}, found `{}`", self.expected, found.escape_debug()),
             None => write!(f, "expected {}, found the end of the text", self.expected),
         }
