@@ -58,7 +58,7 @@ fn every_value_of_every_type_makes_the_round_trip() -> Outcome {
 
 #[test]
 fn nested_columns_are_those_of_deltalake() -> Outcome {
-    let Some(python) = python::python_for_benchmarks()? else { return Ok(()) };
+    let Some(python) = python::python_for_readers()? else { return Ok(()) };
     let server = TestServer::start()?;
     let directory = tempfile::tempdir()?;
     python.script("delta_nested.py", [server.flight_url(), directory.path().display().to_string()]).map(drop)
