@@ -291,6 +291,18 @@ pub const REGISTRY_UNFOLDED_ROWS_MAX: u64 = 1_000_000;
 pub const REGISTRY_FOLD_RETRY: Duration = Duration::from_secs(5);
 /// Writers that wait for one group commit of the log.
 pub const REGISTRY_QUEUE_MAX: usize = 4096;
+/// How often a server that shares its data directory says that it lives.
+pub const SERVER_BEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// A server of a shared data directory that gave no sign for this long is dead.
+pub const SERVER_DEAD_AFTER: Duration = Duration::from_secs(15);
+/// How long a file stays after servers that share it have read it, at least.
+pub const SEQUENCE_KEPT: Duration = Duration::from_secs(60 * 60);
+/// A server that has not looked at shared files for this long makes sure that it has missed none.
+pub const SEQUENCE_BEHIND_MAX: Duration = Duration::from_secs(10 * 60);
+/// How often a change of shared state is tried anew because another server was first.
+pub const SHARED_ATTEMPTS_MAX: usize = 1_000;
+/// Directories of tables without a name are removed from a shared data directory when they are this old.
+pub const SHARED_SWEEP_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Versions of a model, counted from the latest, whose table versions stay pinned.
 pub const PINNED_VERSIONS_PER_MODEL: usize = 3;
 
@@ -367,4 +379,5 @@ const _: () = assert!(WIRE_FLIGHT_DATA_BYTES < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(WIRE_EFFECT_RESULT_BYTES_MAX * 4 < WIRE_MESSAGE_BYTES_MAX);
 const _: () = assert!(QUERIES_SAVE_ROWS < QUERIES_UNSAVED_MAX);
 const _: () = assert!(REGISTRY_RECORD_BYTES_MAX < u32::MAX as usize);
+const _: () = assert!(SEQUENCE_BEHIND_MAX.as_secs() < SEQUENCE_KEPT.as_secs());
 const _: () = assert!(REGISTRY_FOLD_ROWS < REGISTRY_UNFOLDED_ROWS_MAX);

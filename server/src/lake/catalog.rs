@@ -1,5 +1,6 @@
 //! The catalog: schemas, tables and views by name, in one file that is replaced whole and durably by each change.
 //!
+//! Servers that share it make a file for each change instead, see `shared_catalog`.
 //! Readers see a snapshot and never wait; changes take turns. A change is visible once the file that has it is on
 //! the disk. It knows names and ids, and nothing of what is in a table.
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::directory::{self, DataDirectory};
+use super::shared_catalog::SharedCatalog;
 use super::disk::Disk;
 use super::{Relation, RelationKind, TableName};
 use crate::{Error, Result};
@@ -39,7 +41,7 @@ pub struct Names {
 /// The catalog of one data directory.
 #[derive(Debug)]
 pub struct Catalog {
-    names: RwLock<Arc<Names>>,
+    pub(super) names: RwLock<Arc<Names>>,
     /// Held across a change, file included: changes take turns.
     turn: Arc<Mutex<()>>,
     /// Set while the file may differ from `names`, because writing it failed half-way.
@@ -47,6 +49,8 @@ pub struct Catalog {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     temporary: PathBuf,
+    /// Where several servers share it.
+    pub(super) shared: Option<SharedCatalog>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,10 +80,13 @@ impl Catalog {
     /// Reads the catalog, or starts one with the default schema.
     pub fn open(directory: &DataDirectory, disk: Arc<dyn Disk>) -> Result<Self> {
         let path = directory.path().join(FILE);
+        let start = || Names { schemas: BTreeMap::from([(DEFAULT_SCHEMA.to_string(), BTreeMap::new())]) };
+        let shared = SharedCatalog::open(directory, &disk, start())?;
         let names = match std::fs::read(&path) {
+            _ if shared.is_some() => start(),
             Ok(text) => decode(&text).map_err(|error| error.context(format!("`{}`", path.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Names { schemas: BTreeMap::from([(DEFAULT_SCHEMA.to_string(), BTreeMap::new())]) }
+                start()
             }
             Err(error) => return Err(Error::from(error).context(format!("`{}`", path.display()))),
         };
@@ -90,6 +97,7 @@ impl Catalog {
             disk,
             path,
             temporary: directory.temporary(),
+            shared,
         })
     }
 
@@ -99,13 +107,17 @@ impl Catalog {
     }
 
     /// Changes the catalog. `change` edits a copy; `Ok(None)` leaves everything as it is. On an error nothing changed.
+    /// Where another server was first, `change` is asked again.
     ///
     /// Dropping the future does not undo a change whose file is being written.
     pub async fn change<T>(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut Names) -> Result<Option<T>>,
+        mut change: impl FnMut(&mut Names) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let turn = self.turn.clone().lock_owned().await;
+        if let Some(shared) = &self.shared {
+            return self.change_shared(shared, turn, change).await;
+        }
         let turn = self.repair(turn).await?;
         let mut after = self.names().as_ref().clone();
         let Some(outcome) = change(&mut after)? else { return Ok(None) };
@@ -176,11 +188,11 @@ impl Catalog {
 }
 
 /// Runs work to its end, whoever stops waiting.
-async fn whole<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(super) async fn whole<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     tokio::spawn(work).await.map_err(|error| Error::internal(format!("the catalog: {error}")))?
 }
 
-fn encode(names: &Names) -> Result<Vec<u8>> {
+pub(super) fn encode(names: &Names) -> Result<Vec<u8>> {
     let relation = |relation: &Arc<Relation>| StoredRelation {
         id: relation.id.clone(),
         created_at: relation.created_at,
@@ -200,7 +212,7 @@ fn encode(names: &Names) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(&stored).map_err(|error| Error::internal(format!("the catalog has no text: {error}")))
 }
 
-fn decode(text: &[u8]) -> Result<Names> {
+pub(super) fn decode(text: &[u8]) -> Result<Names> {
     let stored: Stored = serde_json::from_slice(text).map_err(|error| Error::internal(format!("damaged: {error}")))?;
     if stored.format > FORMAT {
         return Err(Error::unsupported(format!("expected format at most {FORMAT}, found {}", stored.format))

@@ -1,4 +1,4 @@
-//! The data directory: one live process at a time, one format version, and what lies where.
+//! The data directory: one live process at a time, or several that share it; one format version; what lies where.
 //!
 //! ```text
 //! LOCK            held by the live process; says which one and where it serves
@@ -7,6 +7,7 @@
 //! tables/<id>/    one Delta table each, as any Delta reader expects it
 //! system/<name>/  Delta tables of Limn's own
 //! tmp/            unfinished files; emptied at every start
+//! servers/, lease/, catalog/: of servers that share the directory, see `membership` and `sequence`
 //! ```
 //! What else is in it belongs to the parts that put it there. This file knows nothing of Delta.
 
@@ -14,18 +15,23 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskFile};
-use crate::limits::{LOCK_ATTEMPTS_MAX, LOCK_RETRY_INTERVAL};
+use super::membership::Membership;
+use super::sequence::Sequence;
+use crate::limits::{LOCK_ATTEMPTS_MAX, LOCK_RETRY_INTERVAL, SERVER_DEAD_AFTER};
 use crate::{Error, Result};
 
-/// The format that this Limn writes; it reads all up to this one.
+/// The format that this Limn writes for one server; it reads all up to this one.
 ///
 /// - 2: `system.runs` says more of how a run came about, and there is `system.lineage`.
 pub const FORMAT: u32 = 2;
+/// The format of a directory that several servers share.
+pub const SHARED_FORMAT: u32 = 3;
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
@@ -61,6 +67,8 @@ struct Inner {
     /// The lock lives as long as this file is open, and ends with the process however that ends.
     lock: Mutex<File>,
     holder: Mutex<Holder>,
+    /// This server among those that share the directory.
+    member: Option<Arc<Membership>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,25 +77,62 @@ struct Format {
 }
 
 impl DataDirectory {
-    /// Takes the directory, creating it where it does not exist.
+    /// Takes the directory, creating it where it does not exist; alone, unless it was made to be shared.
     ///
     /// Fails with `Unavailable` where another live process holds it, with `Unsupported` where a newer Limn wrote it,
     /// and with `Input` where it has content that is not Limn's.
     pub fn open(path: &Path, disk: &Arc<dyn Disk>) -> Result<Self> {
+        Self::open_for(path, disk, None, SERVER_DEAD_AFTER)
+    }
+
+    /// The same for a directory that must be shared (`Some(true)`), that must not be, or that is as it is.
+    pub fn open_for(
+        path: &Path,
+        disk: &Arc<dyn Disk>,
+        wanted: Option<bool>,
+        dead_after: Duration,
+    ) -> Result<Self> {
         let shown = path.display();
         let failed = |error: io::Error| Error::from(error).context(format!("data directory `{shown}`"));
         disk.create_dir_all(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
         refuse_foreign(&path)?;
-        let lock = lock(&path)?;
-        let holder = Holder { pid: std::process::id(), started_at: Utc::now(), flight: None, http: None, local: None };
-        let directory = DataDirectory {
-            inner: Arc::new(Inner { path, lock: Mutex::new(lock), holder: Mutex::new(holder.clone()) }),
+        let found = read_format(&path)?;
+        let shared = match found {
+            None => wanted.unwrap_or(false),
+            Some(format) => format == SHARED_FORMAT,
         };
-        directory.write_holder(&holder).map_err(failed)?;
-        directory.check_format(disk)?;
-        directory.lay_out(disk).map_err(failed)?;
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != shared) {
+            return Err(other_mode(&path, wanted));
+        }
+        let lock = lock(&path, shared)?;
+        let holder = Holder { pid: std::process::id(), started_at: Utc::now(), flight: None, http: None, local: None };
+        let temporary = path.join(TEMPORARY);
+        check_format(&path, disk.as_ref(), &temporary, shared)?;
+        for name in ["tables", "system", TEMPORARY] {
+            disk.create_dir_all(&path.join(name)).map_err(failed)?;
+        }
+        let member = match shared {
+            true => Some(Membership::join(&path, Arc::clone(disk), holder.clone(), dead_after)?),
+            false => None,
+        };
+        let inner = Inner { path, lock: Mutex::new(lock), holder: Mutex::new(holder.clone()), member };
+        let directory = DataDirectory { inner: Arc::new(inner) };
+        if !shared {
+            directory.write_holder(&holder).map_err(failed)?;
+            directory.empty(disk.as_ref(), &temporary).map_err(failed)?;
+        }
         Ok(directory)
+    }
+
+    /// This server among those that share the directory; `None` where it has it for itself.
+    pub fn member(&self) -> Option<&Arc<Membership>> {
+        self.inner.member.as_ref()
+    }
+
+    /// A sequence of files below the directory, which all that share it see.
+    pub fn sequence(&self, name: &str, disk: &Arc<dyn Disk>, is_private: bool) -> Result<Sequence> {
+        Sequence::open(Arc::clone(disk), self.path().join(name), self.temporary(), is_private)
     }
 
     /// The directory, absolute.
@@ -97,7 +142,10 @@ impl DataDirectory {
 
     /// Where unfinished files are written.
     pub fn temporary(&self) -> PathBuf {
-        self.path().join(TEMPORARY)
+        match self.member() {
+            Some(member) => member.temporary(),
+            None => self.path().join(TEMPORARY),
+        }
     }
 
     /// Writes into the lock file where this process serves, for `limn sql` and for error texts.
@@ -109,11 +157,17 @@ impl DataDirectory {
             holder.local = Some(local.to_string());
             holder.clone()
         };
-        Ok(self.write_holder(&holder)?)
+        match self.member() {
+            Some(member) => member.announce(holder),
+            None => Ok(self.write_holder(&holder)?),
+        }
     }
 
-    /// The live process that holds `path`, if there is one.
+    /// The live process that holds `path`, or one of those that share it, if there is one.
     pub fn holder(path: &Path) -> Option<Holder> {
+        if matches!(read_format(path), Ok(Some(SHARED_FORMAT))) {
+            return Membership::anyone(path, SERVER_DEAD_AFTER);
+        }
         let file = File::open(path.join(LOCK_FILE)).ok()?;
         match file.try_lock_shared() {
             // Nobody has it: what the file says is about a process that is gone.
@@ -132,37 +186,9 @@ impl DataDirectory {
         file.set_len(text.len() as u64)
     }
 
-    fn check_format(&self, disk: &Arc<dyn Disk>) -> Result<()> {
-        let file = self.path().join(FORMAT_FILE);
-        let shown = self.path().display();
-        let text = match std::fs::read(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.write_format(disk),
-            Err(error) => return Err(Error::from(error).context(format!("`{}`", file.display()))),
-        };
-        match serde_json::from_slice::<Format>(&text) {
-            Ok(Format { format: FORMAT }) => Ok(()),
-            // Said before anything is written in the new way, so that an older Limn never meets half of it.
-            Ok(Format { format }) if format < FORMAT => self.write_format(disk),
-            Ok(Format { format }) => Err(Error::unsupported(format!(
-                "data directory `{shown}` has format {format}, expected at most {FORMAT}"
-            ))
-            .with_hint("a newer Limn wrote it; use that one or a later one")),
-            Err(error) => Err(Error::internal(format!("`{}` is damaged: {error}", file.display()))),
-        }
-    }
-
-    fn write_format(&self, disk: &Arc<dyn Disk>) -> Result<()> {
-        let text = serde_json::to_vec(&Format { format: FORMAT }).map_err(io::Error::from)?;
-        Ok(replace(disk.as_ref(), &self.path().join(FORMAT_FILE), &self.temporary(), &text)?)
-    }
-
-    fn lay_out(&self, disk: &Arc<dyn Disk>) -> io::Result<()> {
-        for name in ["tables", "system", TEMPORARY] {
-            disk.create_dir_all(&self.path().join(name))?;
-        }
+    fn empty(&self, disk: &dyn Disk, temporary: &Path) -> io::Result<()> {
         // Nobody else writes here while the lock is held, so all that is here is left over from a crash.
-        for entry in std::fs::read_dir(self.temporary())? {
+        for entry in std::fs::read_dir(temporary)? {
             let entry = entry?;
             match entry.file_type()?.is_dir() {
                 // What queries spill is in directories.
@@ -171,6 +197,48 @@ impl DataDirectory {
             }
         }
         Ok(())
+    }
+}
+
+/// The format that a directory says it has.
+fn read_format(path: &Path) -> Result<Option<u32>> {
+    let file = path.join(FORMAT_FILE);
+    match std::fs::read(&file) {
+        Ok(text) => match serde_json::from_slice::<Format>(&text) {
+            Ok(Format { format }) => Ok(Some(format)),
+            Err(error) => Err(Error::internal(format!("`{}` is damaged: {error}", file.display()))),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::from(error).context(format!("`{}`", file.display()))),
+    }
+}
+
+fn check_format(path: &Path, disk: &dyn Disk, temporary: &Path, shared: bool) -> Result<()> {
+    let expected = if shared { SHARED_FORMAT } else { FORMAT };
+    match read_format(path)? {
+        Some(format) if format == expected => Ok(()),
+        Some(format) if format > SHARED_FORMAT => Err(Error::unsupported(format!(
+            "data directory `{}` has format {format}, expected at most {SHARED_FORMAT}",
+            path.display()
+        ))
+        .with_hint("a newer Limn wrote it; use that one or a later one")),
+        // Somebody made it for the other use since it was looked at.
+        Some(format) if format > expected => Err(other_mode(path, shared)),
+        // Said before anything is written in the new way, so that an older Limn never meets half of it.
+        _ => {
+            let text = serde_json::to_vec(&Format { format: expected }).map_err(io::Error::from)?;
+            Ok(replace(disk, &path.join(FORMAT_FILE), temporary, &text)?)
+        }
+    }
+}
+
+fn other_mode(path: &Path, wanted: bool) -> Error {
+    let shown = path.display();
+    match wanted {
+        true => Error::input(format!("data directory `{shown}` was made for one server, expected one to share"))
+            .with_hint("name a new directory; its tables can be registered there by CREATE TABLE … LOCATION"),
+        false => Error::input(format!("data directory `{shown}` is shared, expected one for one server"))
+            .with_hint("leave out `shared = false`, or name another directory"),
     }
 }
 
@@ -228,11 +296,13 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn lock(path: &Path) -> Result<File> {
+/// Takes the lock: alone, or beside others that share.
+fn lock(path: &Path, shared: bool) -> Result<File> {
     let name = path.join(LOCK_FILE);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name)?;
     for attempt in 1..=LOCK_ATTEMPTS_MAX {
-        match file.try_lock() {
+        let taken = if shared { file.try_lock_shared() } else { file.try_lock() };
+        match taken {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => {
                 return Err(Error::from(error).context(format!("`{}`", name.display())));
@@ -309,12 +379,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shared_opens_twice_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |path: &Path, wanted| DataDirectory::open_for(path, &disk(), wanted, SERVER_DEAD_AFTER);
+        let (alone, shared) = (dir.path().join("alone"), dir.path().join("shared"));
+        drop(open(&alone, None).unwrap());
+        let error = open(&alone, Some(true)).unwrap_err();
+        assert!(error.message().ends_with("was made for one server, expected one to share"), "{error}");
+
+        let first = open(&shared, Some(true)).unwrap();
+        let second = open(&shared, None).unwrap();
+        assert_ne!(first.temporary(), second.temporary());
+        assert_eq!(DataDirectory::holder(&shared), None, "nobody has said yet where it serves");
+        second.announce("127.0.0.1:50051", "127.0.0.1:8080", "127.0.0.1:50052").unwrap();
+        assert_eq!(DataDirectory::holder(&shared).unwrap().flight.as_deref(), Some("127.0.0.1:50051"));
+        let error = open(&shared, Some(false)).unwrap_err();
+        assert!(error.message().ends_with("is shared, expected one for one server"), "{error}");
+    }
+
+    #[test]
     fn a_newer_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FORMAT_FILE), r#"{"format": 7}"#).unwrap();
         let error = DataDirectory::open(dir.path(), &disk()).unwrap_err();
         assert_eq!(error.class(), Class::Unsupported);
-        assert!(error.message().contains("has format 7, expected at most 2"), "{error}");
+        assert!(error.message().contains("has format 7, expected at most 3"), "{error}");
         assert!(error.hint().is_some());
     }
 

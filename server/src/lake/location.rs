@@ -101,7 +101,7 @@ impl Lake {
                 None => {}
             }
             names.not_placed(path)?;
-            names.link(relation);
+            names.link(relation.clone());
             Ok(Some(()))
         });
         Ok(linked.await?.is_some())

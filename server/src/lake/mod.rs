@@ -16,6 +16,7 @@
 //!   `partitions`, `z_order`: which files, and in which order; `properties`, `protocol`: what a
 //!   table may declare, and what that asks of its readers and writers; `detail`: what a table is
 //! - `clone`: a table with the files of another; `location`: tables outside of the data directory
+//! - `sequence`, `membership`, `shared_catalog`: what servers that share a lake agree on, and who of them lives
 //! - `upkeep`: care in the background, on record in `maintenance`; `checkpoint`: what it does to the log
 //! - `system_table`: Delta tables of Limn's own, outside the catalog
 //! - `error`: deltalake's errors in our classes; `named_files`: files in the errors of reading them
@@ -50,6 +51,7 @@ mod location;
 mod log_store;
 pub mod maintenance;
 mod marks;
+pub mod membership;
 mod named_files;
 mod numbered;
 mod open;
@@ -63,6 +65,8 @@ mod replaced;
 mod restore;
 mod rewrite;
 mod rows;
+pub mod sequence;
+mod shared_catalog;
 mod snapshot;
 mod staging;
 mod store;

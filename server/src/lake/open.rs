@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -20,7 +21,7 @@ use super::table::{States, Table};
 use super::temporary::is_temporary;
 use super::upkeep::Upkeep;
 use super::{Pins, Relation, RelationKind};
-use crate::limits::{CHECKPOINT_INTERVAL_COMMITS, COMPACTION_INTERVAL_COMMITS};
+use crate::limits::{CHECKPOINT_INTERVAL_COMMITS, COMPACTION_INTERVAL_COMMITS, SHARED_SWEEP_AGE};
 use crate::{Error, Result};
 
 /// The lake of one data directory. Cheap to clone.
@@ -91,6 +92,19 @@ impl Lake {
         env.register_object_store(self.inner.store.url(), Arc::new(self.inner.store.clone()));
     }
 
+    /// Reads what servers that share the lake changed since.
+    pub async fn refresh(&self) -> Result<()> {
+        if self.catalog().refresh().await? {
+            // Only what has a name is kept.
+            let names = self.catalog().names();
+            let known: HashSet<&str> =
+                names.schemas.values().flat_map(|relations| relations.values()).map(|r| r.id.as_str()).collect();
+            let mut tables = self.inner.tables.lock().unwrap_or_else(PoisonError::into_inner);
+            tables.retain(|id, table| table.is_system() || is_temporary(id) || known.contains(id.as_str()));
+        }
+        Ok(())
+    }
+
     /// Removes the directories of tables that a crash left without a name, unless a version of them is pinned; call it
     /// once the pins are set.
     pub async fn sweep(&self) -> Result<()> {
@@ -99,7 +113,12 @@ impl Lake {
         let known: HashSet<&str> =
             names.schemas.values().flat_map(|relations| relations.values()).map(|r| r.id.as_str()).collect();
         for entry in std::fs::read_dir(self.inner.directory.path().join("tables"))? {
-            let name = entry?.file_name();
+            let entry = entry?;
+            // Another server may be about to give it a name.
+            if self.inner.directory.member().is_some() && !is_older(&entry.path(), SHARED_SWEEP_AGE) {
+                continue;
+            }
+            let name = entry.file_name();
             let Some(id) = name.to_str().filter(|name| is_id(name)) else { continue };
             if !known.contains(id) && !self.is_creating(id) && !self.is_pinned(id) {
                 tracing::info!(table.id = id, "removing a table without a name");
@@ -148,7 +167,7 @@ impl Lake {
 
     /// Where a table's files are, as a path of the machine.
     pub(super) fn location(&self, relation: &Relation) -> String {
-        let inside = || self.inner.directory.path().join(table_path(&relation.id));
+        let inside = || self.inner.directory.path().join(self.table_path(&relation.id));
         relation.location.clone().unwrap_or_else(inside).display().to_string()
     }
 
@@ -195,7 +214,7 @@ impl Lake {
         if let Some(location) = &relation.location {
             return self.table_outside(relation, location, keep);
         }
-        self.table_at(&relation.id, table_path(&relation.id), keep)
+        self.table_at(&relation.id, self.table_path(&relation.id), keep)
     }
 
     /// A table outside of the data directory, the same one for everybody where it is kept.
@@ -233,6 +252,15 @@ impl Lake {
             tables.insert(id.to_string(), table.clone());
         }
         Ok(table)
+    }
+
+    /// Where a table lies below the data directory.
+    fn table_path(&self, id: &str) -> String {
+        match (is_temporary(id), self.inner.directory.member()) {
+            (false, _) => format!("tables/{id}"),
+            (true, None) => format!("tmp/{id}"),
+            (true, Some(member)) => format!("tmp/{}/{id}", member.id()),
+        }
     }
 
     /// Fails where the relation's name is gone or is another relation's.
@@ -288,7 +316,7 @@ impl Lake {
 
     /// Removes a table's directory behind the caller, after the writers that have begun.
     fn remove(&self, id: String, table: Option<Arc<Table>>) {
-        let inner = self.inner.clone();
+        let (inner, path) = (self.inner.clone(), self.inner.directory.path().join(self.table_path(&id)));
         let done = self.begin_removal();
         self.inner.runtime.spawn(async move {
             let _done = done;
@@ -299,7 +327,7 @@ impl Lake {
             if let Some(table) = &table {
                 table.forget();
             }
-            let (disk, path) = (inner.disk.clone(), inner.directory.path().join(table_path(&id)));
+            let disk = inner.disk.clone();
             let removed = tokio::task::spawn_blocking(move || remove_directory(disk.as_ref(), path)).await;
             match removed {
                 Ok(Ok(())) => {}
@@ -339,11 +367,10 @@ impl Lake {
 /// Where a table outside of the data directory has its unfinished files; readers of Delta pass over the name.
 const UNFINISHED: &str = "_limn";
 
-fn table_path(id: &str) -> String {
-    match is_temporary(id) {
-        true => format!("tmp/{id}"),
-        false => format!("tables/{id}"),
-    }
+/// Whether nothing was put into a directory for that long, by this machine's clock.
+fn is_older(path: &FilePath, age: Duration) -> bool {
+    let modified = std::fs::metadata(path).and_then(|entry| entry.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age))
 }
 
 fn remove_directory(disk: &dyn Disk, path: PathBuf) -> io::Result<()> {

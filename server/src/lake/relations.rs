@@ -208,7 +208,7 @@ impl Lake {
                 }
                 _ => {}
             }
-            names.link(relation);
+            names.link(relation.clone());
             Ok(Some(()))
         });
         Ok(created.await?.is_some())
@@ -228,7 +228,7 @@ impl Lake {
             if let Some(relations) = names.schemas.get_mut(&relation.name.schema) {
                 relations.remove(&relation.name.table);
             }
-            names.link(renamed);
+            names.link(renamed.clone());
             Ok(Some(()))
         });
         changed.await.map(drop)

@@ -48,6 +48,8 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// `drain_timeout`: how long a drain lets running statements finish.
     pub drain_timeout: Duration,
+    /// `server_dead_after`: a server of a shared data directory that gave no sign for this long is dead.
+    pub server_dead_after: Duration,
 }
 
 impl Default for Limits {
@@ -71,13 +73,14 @@ impl Default for Limits {
             prepared_statement_idle: PREPARED_STATEMENT_IDLE,
             max_message_bytes: WIRE_MESSAGE_BYTES_MAX,
             drain_timeout: DRAIN_TIMEOUT,
+            server_dead_after: SERVER_DEAD_AFTER,
         }
     }
 }
 
 impl Limits {
     /// The names, in the order in which the documentation has them.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 19] = [
         "max_concurrent_queries",
         "max_queued_queries",
         "queue_wait",
@@ -96,6 +99,7 @@ impl Limits {
         "prepared_statement_idle",
         "max_message_bytes",
         "drain_timeout",
+        "server_dead_after",
     ];
 
     /// The threads that one statement computes on, one at least.
@@ -130,6 +134,7 @@ impl Limits {
             "prepared_statement_idle" => self.prepared_statement_idle = positive(name, value)?,
             "max_message_bytes" => self.max_message_bytes = message_bytes(name, value)?,
             "drain_timeout" => self.drain_timeout = time(name, value)?,
+            "server_dead_after" => self.server_dead_after = positive(name, value)?,
             _ => {
                 let error = unknown("limit", name, Self::NAMES);
                 let names = Self::NAMES.map(|name| format!("`{name}`")).join(", ");

@@ -25,14 +25,20 @@ pub struct Artifacts {
 impl Artifacts {
     /// Opens the directory, creating it where it does not exist, and removes what interrupted writes left.
     pub fn open(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self> {
-        let dir = data_dir.join("artifacts");
-        disk.create_dir_all(&dir).map_err(|error| named(error, &dir))?;
+        let Artifacts { disk, dir } = Artifacts::open_beside(disk, data_dir)?;
         for entry in std::fs::read_dir(&dir).map_err(|error| named(error, &dir))? {
             let path = entry.map_err(|error| named(error, &dir))?.path();
             if path.extension().is_some_and(|extension| extension == TEMPORARY) {
                 disk.remove_file(&path).map_err(|error| named(error, &path))?;
             }
         }
+        Ok(Artifacts { disk, dir })
+    }
+
+    /// The same beside other servers, whose unfinished files stay.
+    pub fn open_beside(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self> {
+        let dir = data_dir.join("artifacts");
+        disk.create_dir_all(&dir).map_err(|error| named(error, &dir))?;
         Ok(Artifacts { disk, dir })
     }
 

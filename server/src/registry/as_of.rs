@@ -73,8 +73,7 @@ impl Inner {
             let what = format!("`system.{}` cannot be read at {}: it is in the future", table.name(), text(time));
             return Err(Error::input(what).with_hint(format!("now is {}", text(now.max(last)))));
         }
-        self.writers.record_after(time).await;
-        Ok(())
+        self.writers.record_after(time).await
     }
 }
 

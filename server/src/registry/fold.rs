@@ -24,7 +24,8 @@ pub trait FoldTarget: Send + Sync {
     /// The greatest `through` that an append to `table` recorded; 0 where there was none.
     async fn folded(&self, table: SystemTable) -> Result<u64>;
     /// Appends stored batches and records `through`, atomically and durably; nothing where it was recorded before.
-    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, through: u64) -> Result<()>;
+    /// Fails where another `through` than `folded` was recorded last, which another server must have done.
+    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, folded: u64, through: u64) -> Result<()>;
     /// All batches that were appended, in any order.
     async fn read(&self, table: SystemTable) -> Result<Vec<RecordBatch>>;
 }
@@ -34,8 +35,14 @@ impl Inner {
     pub(super) async fn fold(&self) -> Result<()> {
         let _one_at_a_time = self.folding.lock().await;
         let through = self.writers.ask(Message::Rotate).await??;
+        if self.shared.as_ref().is_some_and(|shared| !shared.member.leads()) {
+            return self.forget_folded().await;
+        }
         for table in SystemTable::ALL {
             self.fold_table(table, through).await.map_err(|error| error.context(format!("system.{}", table.name())))?;
+        }
+        if let Some(shared) = &self.shared {
+            return shared.segments.remove_below(through).await;
         }
         let (disk, dir) = (self.disk.clone(), self.log_dir.clone());
         blocking(move || remove_segments(disk.as_ref(), &dir, through)).await
@@ -51,9 +58,21 @@ impl Inner {
         let folded = self.target.folded(table).await?;
         versions.retain(|version| version.stamp.seq > folded);
         if !versions.is_empty() {
-            self.target.append(table, batches::stored(table, &versions)?, through).await?;
+            self.target.append(table, batches::stored(table, &versions)?, folded, through).await?;
         }
         self.published.folded(table, through);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Forgets what another server has folded.
+    async fn forget_folded(&self) -> Result<()> {
+        for table in SystemTable::ALL {
+            if !self.published.read().tail(table).versions.is_empty() {
+                self.published.folded(table, self.target.folded(table).await?);
+            }
+        }
         Ok(())
     }
 }

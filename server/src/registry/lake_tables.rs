@@ -41,10 +41,10 @@ impl FoldTarget for LakeTables {
         Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
     }
 
-    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, through: u64) -> Result<()> {
+    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, folded: u64, through: u64) -> Result<()> {
         let transactions = vec![(APP_ID.to_string(), number(through))];
         let notes = CommitNotes { transactions, ..CommitNotes::default() };
-        self.table(table)?.append(batches, notes).await.map(drop)
+        self.table(table)?.append_after(batches, notes, number(folded)).await
     }
 
     async fn read(&self, table: SystemTable) -> Result<Vec<RecordBatch>> {

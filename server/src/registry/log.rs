@@ -19,13 +19,30 @@ use crate::{Error, Result};
 /// What the thread is asked to do, in order.
 pub enum Message {
     /// Make a transaction durable and publish it.
-    Append(Group, Vec<u8>, oneshot::Sender<Result<()>>),
+    Append(Group, Vec<u8>, Reply),
     /// Answer once everything before is durable.
-    Barrier(oneshot::Sender<Result<()>>),
+    Barrier(Reply),
     /// Begin a new segment where the open one has frames; answers the last durable sequence number.
     Rotate(oneshot::Sender<Result<u64>>),
     /// End.
     Stop(oneshot::Sender<()>),
+}
+
+/// Who waits for a transaction, or for all before.
+pub struct Reply {
+    /// On which of the staged rows, counted by how often they were given up, this was decided.
+    pub epoch: u64,
+    /// The one who waits.
+    pub answer: oneshot::Sender<Result<Outcome>>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable, and it was decided on the newest rows.
+    Durable,
+    /// Another server was first: decide anew.
+    Lost,
 }
 
 /// Why the log takes no more writes; empty while it does.
@@ -106,7 +123,7 @@ impl LogWriter {
         }
         for answer in answers {
             // Whoever asked may be gone; the transaction holds all the same.
-            drop(answer.send(done.clone()));
+            drop(answer.answer.send(done.clone().map(|()| Outcome::Durable)));
         }
         next
     }

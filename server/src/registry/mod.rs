@@ -9,7 +9,7 @@
 //! - `version`, `micros`, `exact_double`: row versions and how their values are written
 //! - `batches`, `cells`: the same as Arrow
 //! - `index`, `resolve`, `check`: the current rows, what a model reference means, what a transaction may do
-//! - `frame`, `segment`, `log`: the log: its bytes, its files, its writer
+//! - `frame`, `segment`, `log`: the log: its bytes, its files, its writer; `shared_log`: that of several servers
 //! - `transact`, `published`: how a transaction becomes durable, and what readers see
 //! - `open`: how a registry comes back
 //! - `fold`, `lake_tables`: from the log into Delta; `as_of`: what the tables said at some point
@@ -36,6 +36,7 @@ mod published;
 mod resolve;
 pub mod rows;
 mod segment;
+mod shared_log;
 pub mod tables;
 mod transact;
 pub mod users;
@@ -71,6 +72,8 @@ use transact::Writers;
 
 use crate::Result;
 use crate::lake::disk::Disk;
+use crate::lake::membership::{Membership, Training};
+use crate::lake::sequence::Sequence;
 use crate::lake::{Lake, Pins};
 
 /// A point in the registry's history.
@@ -99,6 +102,8 @@ struct Inner {
     target: Arc<dyn FoldTarget>,
     /// Held while folding; two folds at once would append the same rows.
     folding: tokio::sync::Mutex<()>,
+    /// Where other servers write the same log.
+    shared: Option<Shared>,
     /// Stops the background task; so does dropping the last clone.
     stop: CancellationToken,
     #[expect(dead_code, reason = "held for its drop")]
@@ -110,20 +115,40 @@ impl Registry {
     /// left running become `FAILED`.
     pub async fn open(data_dir: &Path, disk: Arc<dyn Disk>, lake: Lake) -> Result<Registry> {
         let tables = Arc::new(LakeTables::open(&lake).await?);
-        Registry::open_on(data_dir, disk, tables).await
+        let shared = match lake.directory().member() {
+            Some(member) => {
+                Some(Shared { member: member.clone(), segments: lake.directory().sequence("registry/log", &disk, false)? })
+            }
+            None => None,
+        };
+        open::open(data_dir, disk, tables, Arc::new(Utc::now), shared).await
     }
 
     /// The same with the target of folding given.
     pub async fn open_on(data_dir: &Path, disk: Arc<dyn Disk>, target: Arc<dyn FoldTarget>) -> Result<Registry> {
-        open::open(data_dir, disk, target, Arc::new(Utc::now)).await
+        open::open(data_dir, disk, target, Arc::new(Utc::now), None).await
     }
 
     /// Runs `f` on the current rows under the writers' lock; the rows that it returns become one atomic, durable
-    /// transaction before this returns. `f` must not ask the registry for anything else.
+    /// transaction before this returns. `f` must not ask the registry for anything else, and is asked again where
+    /// another server was first.
     ///
     /// `Unavailable` means that the log cannot be written; whether this transaction is there shows after a restart.
-    pub async fn transact<T: Send>(&self, f: impl FnOnce(&Index) -> Result<(Vec<Row>, T)> + Send) -> Result<T> {
+    pub async fn transact<T: Send>(&self, f: impl FnMut(&Index) -> Result<(Vec<Row>, T)> + Send) -> Result<T> {
         self.inner.writers.transact(&self.inner.published, &self.inner.artifacts, f).await
+    }
+
+    /// Publishes what other servers made durable before.
+    pub async fn refresh(&self) -> Result<()> {
+        match &self.inner.shared {
+            Some(_) => self.inner.writers.settled().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Says that this server trains a run, to those that share the registry, until the guard is dropped.
+    pub fn training(&self, run_id: &str) -> Option<Training> {
+        self.inner.shared.as_ref().map(|shared| shared.member.training(run_id))
     }
 
     /// The current rows. The guard holds writers up: drop it soon, and before asking the registry for anything else.
@@ -178,6 +203,12 @@ impl Registry {
         // Where the thread has ended already, it was closed before.
         drop(self.inner.writers.ask(Message::Stop).await);
     }
+}
+
+/// What a registry has where other servers write the same log.
+struct Shared {
+    member: Arc<Membership>,
+    segments: Sequence,
 }
 
 /// A guard of the current rows that shows nothing else.

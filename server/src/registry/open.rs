@@ -3,9 +3,10 @@
 //! The open segment is written anew: what is read here may be in the machine's cache only (the server may have died
 //! before its sync, or its sync may have failed), and everything that readers see must be durable.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -18,9 +19,10 @@ use super::log::LogWriter;
 use super::published::{Published, State};
 use super::rows::{Experiment, Row, Run, RunStatus};
 use super::tables::SystemTable;
-use super::transact::{Clock, Writers};
+use super::transact::{Clock, Staging, Writers};
 use super::version::{Key, Stamp, Version};
-use super::{Inner, Registry, segment};
+use super::shared_log::{self, SharedLog};
+use super::{Inner, Registry, Shared, segment};
 use crate::Result;
 use crate::lake::disk::Disk;
 use crate::limits::REGISTRY_QUEUE_MAX;
@@ -36,7 +38,11 @@ pub(super) async fn open(
     disk: Arc<dyn Disk>,
     target: Arc<dyn FoldTarget>,
     clock: Clock,
+    shared: Option<Shared>,
 ) -> Result<Registry> {
+    if let Some(shared) = shared {
+        return open_shared(data_dir, disk, target, clock, shared).await;
+    }
     let mut state = folded_rows(target.as_ref()).await?;
     let (log_dir, log_disk, data) = (data_dir.join("registry"), disk.clone(), data_dir.to_path_buf());
     let dir = log_dir.clone();
@@ -48,21 +54,101 @@ pub(super) async fn open(
     })
     .await?;
 
-    let staged = state.index.clone();
+    let staging = Staging::new(state.index.clone());
     let published = Arc::new(Published::new(state));
     let writer = LogWriter::open(disk.clone(), log_dir.clone(), first_seq, published.clone())?;
     let (queue, waiting) = mpsc::channel(REGISTRY_QUEUE_MAX);
-    let writers = Writers::new(staged, queue, writer.failure(), clock);
+    let writers = Writers::new(staging, queue, writer.failure(), clock, false);
     writer.start(waiting)?;
-    let stop = CancellationToken::new();
-    let folding = tokio::sync::Mutex::new(());
-    let background = stop.clone().drop_guard();
-    let inner = Inner { disk, log_dir, artifacts, published, writers, target, folding, stop: stop.clone(), background };
-    let registry = Registry { inner: Arc::new(inner) };
+    let registry = Registry::of(Parts { disk, log_dir, artifacts, published, writers, target, shared: None });
     recover(&registry).await?;
-    let weak: Weak<Inner> = Arc::downgrade(&registry.inner);
-    tokio::spawn(fold::keep_folding(weak, stop));
+    registry.keep_folding();
     Ok(registry)
+}
+
+/// The same where the log is shared with other servers.
+async fn open_shared(
+    data_dir: &Path,
+    disk: Arc<dyn Disk>,
+    target: Arc<dyn FoldTarget>,
+    clock: Clock,
+    shared: Shared,
+) -> Result<Registry> {
+    let mut state = folded_rows(target.as_ref()).await?;
+    shared_log::replay(&shared.segments, &mut state).await?;
+    let (artifact_disk, data) = (disk.clone(), data_dir.to_path_buf());
+    let artifacts = blocking(move || Artifacts::open_beside(artifact_disk, &data)).await?;
+    let staging = Staging::new(state.index.clone());
+    let published = Arc::new(Published::new(state));
+    let (queue, waiting) = mpsc::channel(REGISTRY_QUEUE_MAX);
+    let log = SharedLog::new(shared.segments.clone(), published.clone(), staging.clone());
+    let writers = Writers::new(staging, queue, log.failure(), clock, true);
+    log.start(waiting);
+    let log_dir = data_dir.join("registry");
+    let registry = Registry::of(Parts { disk, log_dir, artifacts, published, writers, target, shared: Some(shared) });
+    let now = registry.inner.writers.now();
+    registry
+        .transact(|index| {
+            let is_there = index.experiment(DEFAULT_EXPERIMENT.0).is_some();
+            Ok((if is_there { Vec::new() } else { vec![default_experiment(now)] }, ()))
+        })
+        .await?;
+    registry.keep_folding();
+    Ok(registry)
+}
+
+/// What an open registry is made of.
+struct Parts {
+    disk: Arc<dyn Disk>,
+    log_dir: PathBuf,
+    artifacts: Artifacts,
+    published: Arc<Published>,
+    writers: Writers,
+    target: Arc<dyn FoldTarget>,
+    shared: Option<Shared>,
+}
+
+impl Registry {
+    fn of(parts: Parts) -> Self {
+        let Parts { disk, log_dir, artifacts, published, writers, target, shared } = parts;
+        let (folding, stop) = (tokio::sync::Mutex::new(()), CancellationToken::new());
+        let background = stop.clone().drop_guard();
+        let inner = Inner { disk, log_dir, artifacts, published, writers, target, folding, shared, stop, background };
+        Registry { inner: Arc::new(inner) }
+    }
+
+    fn keep_folding(&self) {
+        let weak: Weak<Inner> = Arc::downgrade(&self.inner);
+        tokio::spawn(fold::keep_folding(weak, self.inner.stop.clone()));
+    }
+
+    /// Ends the trainings of servers that are dead: those that no living one has said to be its own for `patience`.
+    /// `since` remembers from when on nobody did.
+    pub async fn end_orphans(&self, since: &mut HashMap<String, Instant>, patience: Duration) -> Result<()> {
+        let Some(shared) = &self.inner.shared else { return Ok(()) };
+        let running: Vec<String> =
+            self.with_index(|index| index.running_trainings().map(|run| run.run_id.clone()).collect());
+        since.retain(|run_id, _| running.contains(run_id));
+        let mut orphans = Vec::new();
+        for run_id in running {
+            match shared.member.is_trained(&run_id) {
+                true => drop(since.remove(&run_id)),
+                false if since.entry(run_id.clone()).or_insert_with(Instant::now).elapsed() >= patience => {
+                    orphans.push(run_id);
+                }
+                false => {}
+            }
+        }
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let now = self.inner.writers.now();
+        self.transact(|index| {
+            let dead = index.running_trainings().filter(|run| orphans.contains(&run.run_id));
+            Ok((dead.map(|run| Row::Run(fail(run, now))).collect(), ()))
+        })
+        .await
+    }
 }
 
 /// The rows that the target has.
