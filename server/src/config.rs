@@ -107,6 +107,9 @@ pub struct ServerFlags {
     /// The data directory; created where it does not exist [default: ./limn-data]
     #[arg(long, env = "LIMN_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Share the data directory with other servers; decided when it is made [default: as it was made, else false]
+    #[arg(long, env = "LIMN_SHARED", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub shared: Option<bool>,
     /// Where to serve Flight SQL; port 0 picks a free port [default: 127.0.0.1:50051]
     #[arg(long, env = "LIMN_FLIGHT_ADDR", value_name = "HOST:PORT")]
     pub flight_addr: Option<String>,
@@ -141,6 +144,8 @@ pub struct ServerFlags {
 pub struct ServeConfig {
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Whether other servers share it; `None` where that is as it was made.
+    pub shared: Option<bool>,
     /// Where Flight SQL listens.
     pub flight_addr: SocketAddr,
     /// Where HTTP listens.
@@ -163,6 +168,7 @@ pub struct ServeConfig {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct FileSettings {
     data_dir: Option<PathBuf>,
+    shared: Option<bool>,
     flight_addr: Option<String>,
     http_addr: Option<String>,
     ready_file: Option<PathBuf>,
@@ -174,8 +180,8 @@ pub struct FileSettings {
 }
 
 /// The keys of a `limn.toml`.
-const KEYS: [&str; 9] =
-    ["data_dir", "flight_addr", "http_addr", "ready_file", "memory", "tls", "insecure", "log", "limits"];
+const KEYS: [&str; 10] =
+    ["data_dir", "shared", "flight_addr", "http_addr", "ready_file", "memory", "tls", "insecure", "log", "limits"];
 
 impl ServerFlags {
     /// Reads the file, if there is one, and resolves everything.
@@ -204,6 +210,7 @@ impl FileSettings {
         for (key, value) in table {
             match key.replace('-', "_").as_str() {
                 "data_dir" => settings.data_dir = Some(string(&key, value)?.into()),
+                "shared" => settings.shared = Some(boolean(&key, value)?),
                 "flight_addr" => settings.flight_addr = Some(string(&key, value)?),
                 "http_addr" => settings.http_addr = Some(string(&key, value)?),
                 "ready_file" => settings.ready_file = Some(string(&key, value)?.into()),
@@ -297,6 +304,7 @@ impl ServeConfig {
         let limits = resolved_limits(file.limits, &flags.limits)?;
         Ok(ServeConfig {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+            shared: flags.shared.or(file.shared),
             flight_addr,
             http_addr,
             ready_file: flags.ready_file.or(file.ready_file),
@@ -313,6 +321,7 @@ impl ServeConfig {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         ServeConfig {
             data_dir,
+            shared: None,
             flight_addr: loopback,
             http_addr: loopback,
             ready_file: None,
@@ -384,10 +393,11 @@ mod tests {
 
     #[test]
     fn every_key_of_the_file_is_read() {
-        let text = "data_dir='d'\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'\n\
+        let text = "data_dir='d'\nshared=true\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'\n\
                     [limits]\nmax_sessions=7\nqueue-wait='5s'\n[tls]\ncert='c'";
         let expected = FileSettings {
             data_dir: Some("d".into()),
+            shared: Some(true),
             flight_addr: Some("f".into()),
             http_addr: Some("h".into()),
             ready_file: Some("r".into()),

@@ -28,6 +28,7 @@ pub async fn open(data_dir: &Path) -> limn_server::Result<Engine> {
 async fn open_within(data_dir: &Path, disk: Arc<dyn Disk>, memory_bytes: usize) -> limn_server::Result<Engine> {
     let options = EngineOptions {
         data_dir: data_dir.to_path_buf(),
+        shared: None,
         memory_bytes,
         disk,
         limits: Limits::default(),

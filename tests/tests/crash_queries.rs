@@ -20,6 +20,7 @@ const ENDED: usize = 3;
 async fn open(data_dir: &Path, disk: Arc<dyn Disk>) -> limn_server::Result<Engine> {
     let options = EngineOptions {
         data_dir: data_dir.to_path_buf(),
+        shared: None,
         memory_bytes: engine::MEMORY_BYTES,
         disk,
         limits: Limits::default(),

@@ -59,7 +59,7 @@ impl FoldTarget for Target {
         Ok(appends.iter().filter(|(_, of, ..)| *of == table).map(|(.., through)| *through).max().unwrap_or(0))
     }
 
-    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, through: u64) -> Result<()> {
+    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, _: u64, through: u64) -> Result<()> {
         let at = self.disk.as_ref().map_or(0, CrashDisk::operations);
         self.appends.lock().unwrap().push((at, table, batches, through));
         Ok(())

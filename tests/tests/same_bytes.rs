@@ -62,6 +62,7 @@ fn trainings() -> Vec<(&'static str, Option<&'static str>, &'static str)> {
 async fn open(data_dir: &Path, threads: usize, batch_rows: usize) -> Outcome<Engine> {
     let options = EngineOptions {
         data_dir: data_dir.to_path_buf(),
+        shared: None,
         memory_bytes: engine::MEMORY_BYTES,
         disk: Arc::new(LocalDisk),
         limits: Limits { threads, batch_rows, ..Limits::default() },

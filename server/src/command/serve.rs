@@ -61,6 +61,7 @@ impl Server {
         let data_dir = config.data_dir.clone();
         let engine = Engine::open(EngineOptions {
             data_dir: config.data_dir,
+            shared: config.shared,
             memory_bytes: config.memory_bytes,
             disk: Arc::new(LocalDisk),
             limits: config.limits,
@@ -72,7 +73,10 @@ impl Server {
             listener: flight_listener,
             tls: tls.clone(),
             local: local_listener,
-            local_secret: LocalSecret::create(&data_dir)?,
+            local_secret: match engine.is_shared() {
+                true => LocalSecret::shared(&data_dir)?,
+                false => LocalSecret::create(&data_dir)?,
+            },
             open: exposed.is_none(),
         };
         let (draining, closing, closing_http) =

@@ -77,6 +77,7 @@ mod show;
 mod show_table;
 mod table_statements;
 mod temporaries;
+mod tending;
 mod train;
 mod types;
 mod user_statements;
@@ -173,6 +174,8 @@ pub struct Answer {
 pub struct EngineOptions {
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Whether other servers share the data directory; `None` where that is as it was made.
+    pub shared: Option<bool>,
     /// The memory pool of all statements, in bytes.
     pub memory_bytes: usize,
     /// Where bytes are written: the machine's disk, or one under test.
@@ -215,6 +218,7 @@ impl Engine {
         let inner = Arc::new(open::open(options).await?);
         let stop = CancellationToken::new();
         tokio::spawn(query_history::keep_saving(Arc::downgrade(&inner), stop.clone()));
+        tokio::spawn(tending::keep_tending(Arc::downgrade(&inner), stop.clone()));
         Ok(Engine { inner, saving: Arc::new(stop.drop_guard()) })
     }
 
@@ -226,7 +230,10 @@ impl Engine {
     /// What `sql` would answer, and its plan, where one is worth keeping: that of a query without parameters which
     /// would be planned the same way again. Executes nothing and has no effect.
     pub async fn plan(&self, ctx: &StatementContext, sql: &str) -> Result<(Description, Option<ReadyQuery>)> {
-        let description: BoxFuture<'_, _> = Box::pin(execute::describe(&self.inner, ctx, sql));
+        let description: BoxFuture<'_, _> = Box::pin(async {
+            self.inner.refresh().await?;
+            execute::describe(&self.inner, ctx, sql).await
+        });
         ctx.run(description).await
     }
 
@@ -240,14 +247,20 @@ impl Engine {
     ///
     /// Dropping the future stops the statement until its commit begins; from there it completes.
     pub async fn execute(&self, ctx: &StatementContext, sql: &str, parameters: &[ScalarValue]) -> Result<Answer> {
-        let execution: BoxFuture<'_, Result<Answer>> = Box::pin(execute::execute(&self.inner, ctx, sql, parameters));
+        let execution: BoxFuture<'_, Result<Answer>> = Box::pin(async {
+            self.inner.refresh().await?;
+            execute::execute(&self.inner, ctx, sql, parameters).await
+        });
         execution.await
     }
 
     /// Runs an `INSERT` of one row of `VALUES` for all rows of parameters, in one commit. The columns of `rows` are the
     /// parameters in order. `None`, and nothing has happened, where the statement is another one.
     pub async fn insert_rows(&self, ctx: &StatementContext, sql: &str, rows: &[RecordBatch]) -> Result<Option<Answer>> {
-        let execution: BoxFuture<'_, _> = Box::pin(execute::insert_rows(&self.inner, ctx, sql, rows));
+        let execution: BoxFuture<'_, _> = Box::pin(async {
+            self.inner.refresh().await?;
+            execute::insert_rows(&self.inner, ctx, sql, rows).await
+        });
         execution.await
     }
 
@@ -282,7 +295,18 @@ impl Engine {
         schema: SchemaRef,
         batches: BatchStream,
     ) -> Result<u64> {
+        self.inner.refresh().await?;
         ingest::run(&self.inner, ctx, request, schema, batches).await
+    }
+
+    /// Makes visible what servers that share the data directory answered before. Statements do so by themselves.
+    pub async fn refresh(&self) -> Result<()> {
+        self.inner.refresh().await
+    }
+
+    /// Whether other servers share the data directory.
+    pub fn is_shared(&self) -> bool {
+        self.inner.directory.member().is_some()
     }
 
     /// The schemas of the catalog, `main`, `system` and `information_schema` included, in order.
@@ -330,6 +354,7 @@ impl Engine {
 
     /// The wire schema of one table or view, with the nullability of its columns.
     pub async fn table_schema(&self, ctx: &StatementContext, schema: &str, table: &str) -> Result<SchemaRef> {
+        self.inner.refresh().await?;
         let scope = Scope::new(&self.inner, ctx);
         // Where both are listed under one name, the temporary table is the one.
         let temporary = schema == ctx.session.schema() && ctx.session.temporaries.find(table).is_some();
@@ -357,6 +382,11 @@ impl Engine {
         self.inner.registry.close().await;
         self.inner.lake.end_care();
         self.inner.lake.settle().await;
+        if let Some(member) = self.inner.directory.member()
+            && let Err(error) = member.leave()
+        {
+            tracing::warn!(%error, "the other servers will have to find out that this one has left");
+        }
     }
 }
 

@@ -18,13 +18,13 @@ pub(super) async fn alter(inner: &Inner, alter: AlterModel) -> Result<Answer> {
             let row = match version {
                 Some(version) => {
                     index.known_version(&model, version)?;
-                    Row::ModelAlias(ModelAlias { name: model, alias, version })
+                    Row::ModelAlias(ModelAlias { name: model.clone(), alias: alias.clone(), version })
                 }
                 None => {
                     if index.model_alias(&model, &alias).is_none() {
                         return Err(index.unknown_alias(&model, &alias));
                     }
-                    Row::UnsetAlias { name: model, alias }
+                    Row::UnsetAlias { name: model.clone(), alias: alias.clone() }
                 }
             };
             Ok((vec![row], ()))

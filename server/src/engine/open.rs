@@ -66,14 +66,19 @@ pub(super) struct Inner {
 pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
     let directory = {
         let (path, disk) = (options.data_dir.clone(), Arc::clone(&options.disk));
-        blocking(move || DataDirectory::open(&path, &disk)).await?
+        let (shared, dead_after) = (options.shared, options.limits.server_dead_after);
+        blocking(move || DataDirectory::open_for(&path, &disk, shared, dead_after)).await?
     };
+    if let Some(member) = directory.member() {
+        // Whoever is alone leads from the start.
+        member.beat().await?;
+    }
     let lake = Lake::open(directory.clone(), Arc::clone(&options.disk))?;
+    lake.refresh().await?;
     let registry = Registry::open(directory.path(), Arc::clone(&options.disk), lake.clone()).await?;
     let users = {
-        let (path, temporary, disk) =
-            (directory.path().to_path_buf(), directory.temporary(), Arc::clone(&options.disk));
-        blocking(move || Users::open(&path, temporary, disk)).await?
+        let (directory, disk) = (directory.clone(), Arc::clone(&options.disk));
+        blocking(move || Users::open_in(&directory, disk)).await?
     };
     lake.set_pins(registry.pins());
     lake.sweep().await?;
@@ -109,7 +114,7 @@ fn care_state(base: &SessionState) -> SessionState {
 }
 
 /// Runs blocking work off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Error::internal(format!("a background task failed: {error}"))),

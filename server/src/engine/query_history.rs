@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -21,11 +22,13 @@ use super::open::Inner;
 use super::queries::Queries;
 use crate::lake::{CommitNotes, Lake, SystemTable};
 use crate::limits::{QUERIES_FILES_MAX, QUERIES_KEPT_MAX, QUERIES_SAVE_INTERVAL, QUERIES_UNREAD_FILE_AGE};
-use crate::{Error, Result};
+use crate::{Class, Error, Result};
 
 /// The saved rows of `system.queries`.
 pub(super) struct QueryHistory {
     table: SystemTable,
+    /// The application transaction of this server's saves.
+    counted_as: String,
     /// Files after which they are rewritten into few.
     files_max: usize,
     /// Rows that a rewriting leaves.
@@ -51,9 +54,14 @@ impl QueryHistory {
     /// Opens the table, creating it where it does not exist.
     pub(super) async fn open(lake: &Lake) -> Result<Self> {
         let table = lake.system_table("queries", Queries::schema()).await?;
-        let saves = table.transaction_version(SAVES).await?.unwrap_or(0);
+        // Servers that share the table count their saves for themselves.
+        let counted_as = match lake.directory().member() {
+            Some(member) => format!("{SAVES}.{}", member.id()),
+            None => SAVES.to_string(),
+        };
+        let saves = table.transaction_version(&counted_as).await?.unwrap_or(0);
         let moving = RwLock::new(Moving { saves, tried: None });
-        Ok(QueryHistory { table, files_max: QUERIES_FILES_MAX, kept_max: QUERIES_KEPT_MAX, moving })
+        Ok(QueryHistory { table, counted_as, files_max: QUERIES_FILES_MAX, kept_max: QUERIES_KEPT_MAX, moving })
     }
 
     /// Saves what has ended.
@@ -80,10 +88,10 @@ impl QueryHistory {
         };
         let number = moving.saves + 1;
         moving.tried = Some(through);
-        let notes = CommitNotes { transactions: vec![(SAVES.to_string(), number)], ..CommitNotes::default() };
+        let notes = CommitNotes { transactions: vec![(self.counted_as.clone(), number)], ..CommitNotes::default() };
         if let Err(error) = self.table.append(vec![rows], notes).await {
             // An error from after the commit is none.
-            if self.table.transaction_version(SAVES).await?.is_none_or(|landed| landed < number) {
+            if self.table.transaction_version(&self.counted_as).await?.is_none_or(|landed| landed < number) {
                 return Err(error);
             }
         }
@@ -94,15 +102,21 @@ impl QueryHistory {
 
     /// Rewrites the rows into few files, without the oldest of too many.
     async fn rewrite(&self) -> Result<()> {
-        let batches = self.table.read().await?;
-        let all = concat_batches(&self.table.schema(), &batches)?;
-        let ended_at: &ArrayRef = all
-            .column_by_name("ended_at")
-            .ok_or_else(|| Error::internal("expected the column `ended_at` in `system.queries`"))?;
-        let order: UInt32Array = sort_to_indices(ended_at, None, None)?;
-        let left_out = order.len().saturating_sub(self.kept_max);
-        let kept = take_record_batch(&all, &order.slice(left_out, order.len() - left_out))?;
-        self.table.rewrite(vec![kept]).await?;
+        let (schema, kept_max) = (self.table.schema(), self.kept_max);
+        let kept = move |batches: Vec<RecordBatch>| {
+            let all = concat_batches(&schema, &batches)?;
+            let ended_at: &ArrayRef = all
+                .column_by_name("ended_at")
+                .ok_or_else(|| Error::internal("expected the column `ended_at` in `system.queries`"))?;
+            let order: UInt32Array = sort_to_indices(ended_at, None, None)?;
+            let left_out = order.len().saturating_sub(kept_max);
+            Ok(take_record_batch(&all, &order.slice(left_out, order.len() - left_out))?)
+        };
+        match self.table.rewrite(kept).await {
+            // Another server did it, or has rows to save: the next save tries again.
+            Err(error) if error.class() == Class::Conflict => return Ok(()),
+            done => done?,
+        };
         // Whoever reads the files that were replaced has begun by now and soon ends.
         self.table.remove_unread_files(QUERIES_UNREAD_FILE_AGE).await
     }

@@ -137,7 +137,7 @@ pub(super) async fn run(scope: Scope, statement: Refresh, sql: &str) -> Result<A
 async fn unchanged(inner: &Inner, version: ModelVersion, alias: Option<String>) -> Result<RecordBatch> {
     if let Some(alias) = alias {
         let row = ModelAlias { name: version.name.clone(), alias, version: version.version };
-        inner.registry.transact(move |_| Ok((vec![Row::ModelAlias(row)], ()))).await?;
+        inner.registry.transact(move |_| Ok((vec![Row::ModelAlias(row.clone())], ()))).await?;
     }
     let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
     let number =

@@ -202,6 +202,7 @@ impl FlightSqlService for Dispatch {
         command: CommandGetDbSchemas,
         _: Request<Ticket>,
     ) -> Result<Response<FlightStream>, Status> {
+        answer(self.shared.engine.refresh().await)?;
         metadata_stream(schemas::batch(command, &self.shared.engine.schemas()))
     }
 

@@ -25,6 +25,7 @@ pub fn schema(command: &CommandGetTables) -> SchemaRef {
 
 /// The reply.
 pub async fn batch(shared: &Shared, ctx: &StatementContext, command: CommandGetTables) -> Result<RecordBatch> {
+    shared.engine.refresh().await?;
     let mut tables = shared.engine.temporary_tables(ctx);
     let hidden = |table: &CatalogTable| tables.iter().any(|own| own.schema == table.schema && own.name == table.name);
     let others: Vec<CatalogTable> = shared.engine.tables().into_iter().filter(|table| !hidden(table)).collect();

@@ -57,7 +57,8 @@ impl Lake {
     pub fn open(directory: DataDirectory, disk: Arc<dyn Disk>) -> Result<Lake> {
         let runtime = Handle::try_current().map_err(|error| Error::internal(error.to_string()))?;
         let catalog = Arc::new(Catalog::open(&directory, disk.clone())?);
-        let store = Store::new(directory.path(), directory.temporary(), disk.clone())?;
+        let is_shared = directory.member().is_some();
+        let store = Store::new(directory.path(), directory.temporary(), disk.clone(), is_shared)?;
         Ok(Lake {
             inner: Arc::new(Inner {
                 directory,
@@ -224,7 +225,7 @@ impl Lake {
             return Ok(table.clone());
         }
         let missing = |error: Error| error.context(format!("`{}` at `{}`", relation.name, location.display()));
-        let store = Store::new(location, location.join(UNFINISHED), self.inner.disk.clone()).map_err(missing)?;
+        let store = Store::new(location, location.join(UNFINISHED), self.inner.disk.clone(), true).map_err(missing)?;
         let table = Table::outside(&store, self.inner.states.clone(), location.display().to_string());
         // Others write there too, so what was known of the place before may be another table's.
         table.forget();
@@ -254,12 +255,19 @@ impl Lake {
         Ok(table)
     }
 
+    /// A directory for unfinished files, below the data directory.
+    pub(super) fn unfinished(&self, name: &str) -> String {
+        match self.inner.directory.member() {
+            None => format!("tmp/{name}"),
+            Some(member) => format!("tmp/{}/{name}", member.id()),
+        }
+    }
+
     /// Where a table lies below the data directory.
     fn table_path(&self, id: &str) -> String {
-        match (is_temporary(id), self.inner.directory.member()) {
-            (false, _) => format!("tables/{id}"),
-            (true, None) => format!("tmp/{id}"),
-            (true, Some(member)) => format!("tmp/{}/{id}", member.id()),
+        match is_temporary(id) {
+            true => self.unfinished(id),
+            false => format!("tables/{id}"),
         }
     }
 

@@ -61,7 +61,7 @@ impl Lake {
     /// Holds one row group and the files that are being written in memory, whatever the number of rows. An error of
     /// the batches ends it and leaves no file. Do not drop the future before its end: an error in `batches` stops it.
     pub async fn stage(&self, shape: Shape, batches: BoxStream<'static, Result<RecordBatch>>) -> Result<Staged> {
-        let directory = Directory { lake: self.clone(), path: format!("tmp/staged-{}", new_id()) };
+        let directory = Directory { lake: self.clone(), path: self.unfinished(&format!("staged-{}", new_id())) };
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(self.store().clone(), directory.path.as_str()));
         let files = DataFiles::of_stream(batches, shape.schema.clone(), &shape.partition_by, store).await?;
         Ok(Staged { directory, shape, files })

@@ -42,17 +42,20 @@ pub struct Files {
     /// Unfinished files; emptied when the directory is opened.
     temporary: PathBuf,
     url: Url,
+    /// Whether other processes give names here, too.
+    is_shared: bool,
     /// Shared while a file gets its name, exclusive while names are listed.
     naming: tokio::sync::RwLock<()>,
 }
 
 impl Store {
-    /// A store over `root`, which exists; unfinished files go to `temporary`, on the same file system.
-    pub fn new(root: &FilePath, temporary: PathBuf, disk: Arc<dyn Disk>) -> crate::Result<Self> {
+    /// A store over `root`, which exists; unfinished files go to `temporary`, on the same file system. `is_shared` where
+    /// other processes write there, too.
+    pub fn new(root: &FilePath, temporary: PathBuf, disk: Arc<dyn Disk>, is_shared: bool) -> crate::Result<Self> {
         let reader = LocalFileSystem::new_with_prefix(root).map_err(|error| super::error::store(&error))?;
         let url = Url::parse(&format!("{SCHEME}://local-{}/", Uuid::new_v4().simple()))
             .map_err(|error| crate::Error::internal(format!("a lake has no URL: {error}")))?;
-        Ok(Store { files: Arc::new(Files { disk, reader, temporary, url, naming: Default::default() }) })
+        Ok(Store { files: Arc::new(Files { disk, reader, temporary, url, is_shared, naming: Default::default() }) })
     }
 
     /// Gives a finished, synced file another name, durably.
@@ -176,13 +179,21 @@ impl Files {
     ///
     /// The Delta kernel takes for granted that every store but one of `file:` URLs lists in order. And a directory
     /// that is read while names come into it may show a later name and not an earlier one, which is a gap in a log.
+    ///
+    /// Other processes cannot be kept from giving names meanwhile. So what they share is listed twice: the second time
+    /// shows every name that was there before the first ended, and with it all before the last of those.
     fn list(
         self: Arc<Self>,
-        objects: BoxStream<'static, Result<ObjectMeta>>,
+        list: impl Fn(&LocalFileSystem) -> BoxStream<'static, Result<ObjectMeta>> + Send + 'static,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let listed = async move {
             let _still = self.naming.write().await;
-            let mut objects: Vec<ObjectMeta> = objects.try_collect().await?;
+            let mut objects: Vec<ObjectMeta> = list(&self.reader).try_collect().await?;
+            if self.is_shared {
+                let last = objects.iter().map(|object| object.location.clone()).max();
+                objects = list(&self.reader).try_collect().await?;
+                objects.retain(|object| last.as_ref().is_some_and(|last| object.location <= *last));
+            }
             objects.sort_unstable_by(|a, b| a.location.cmp(&b.location));
             Ok::<_, Error>(futures::stream::iter(objects.into_iter().map(Ok)))
         };
@@ -263,11 +274,13 @@ impl ObjectStore for Store {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.files.clone().list(self.files.reader.list(prefix))
+        let prefix = prefix.cloned();
+        self.files.clone().list(move |files| files.list(prefix.as_ref()))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.files.clone().list(self.files.reader.list_with_offset(prefix, offset))
+        let (prefix, offset) = (prefix.cloned(), offset.clone());
+        self.files.clone().list(move |files| files.list_with_offset(prefix.as_ref(), &offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -301,7 +314,7 @@ mod tests {
     fn store(dir: &tempfile::TempDir) -> Store {
         let temporary = dir.path().join("tmp");
         std::fs::create_dir(&temporary).unwrap();
-        Store::new(dir.path(), temporary, Arc::new(LocalDisk)).unwrap()
+        Store::new(dir.path(), temporary, Arc::new(LocalDisk), false).unwrap()
     }
 
     async fn read(store: &Store, path: &str) -> Vec<u8> {

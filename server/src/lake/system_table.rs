@@ -23,6 +23,7 @@ use serde_json::json;
 
 use super::data_files::DataFiles;
 use super::definition::Definition;
+use super::log_store::GuardedLogStore;
 use super::provider::TableVersion;
 use super::table::{SYSTEM, Table};
 use super::types::storage_schema;
@@ -73,16 +74,43 @@ impl SystemTable {
         commit::run(&gate, async move { commit::retry(&notes.gate, || this.attempt(&batches, &notes)).await }).await
     }
 
-    /// Replaces all rows in one commit, which is durable when this returns. The files that they were in stay until
-    /// [`SystemTable::remove_unread_files`].
-    pub async fn rewrite(&self, batches: Vec<RecordBatch>) -> Result<Written> {
+    /// Appends rows where the application transaction of `notes` recorded `after` last, 0 for never; nothing where it
+    /// recorded its number already. Fails where another writer recorded another one, or commits first.
+    pub async fn append_after(&self, batches: Vec<RecordBatch>, notes: CommitNotes, after: i64) -> Result<()> {
         let batches = batches.iter().map(|batch| self.conform(batch)).collect::<Result<Vec<_>>>()?;
+        let (this, gate) = (self.clone(), notes.gate.clone());
+        commit::run(&gate, async move {
+            let _alone = this.table.lane().exclusive().await;
+            let before = this.table.latest().await?;
+            if commit::is_done(&this.table, &before, &notes).await? {
+                return Ok(());
+            }
+            for (id, _) in &notes.transactions {
+                let found = this.table.transaction_version(&before, id).await?.unwrap_or(0);
+                if found != after {
+                    return Err(Error::unavailable(format!("expected `{id}` at {after}, found it at {found}")));
+                }
+            }
+            let guarded = this.table.guarded_alone(&notes.gate, before.version());
+            this.commit(&before, SaveMode::Append, &batches, &notes, guarded).await.map(drop)
+        })
+        .await
+    }
+
+    /// Replaces all rows by what `change` makes of them, in one commit, which is durable when this returns. The files
+    /// that they were in stay until [`SystemTable::remove_unread_files`]. `Conflict` where another writer was first.
+    pub async fn rewrite(
+        &self,
+        change: impl FnOnce(Vec<RecordBatch>) -> Result<RecordBatch> + Send + 'static,
+    ) -> Result<Written> {
         let (this, notes) = (self.clone(), CommitNotes::default());
         let gate = notes.gate.clone();
         commit::run(&gate, async move {
             let _alone = this.table.lane().exclusive().await;
             let before = this.table.latest().await?;
-            this.commit(&before, SaveMode::Overwrite, &batches, &notes).await
+            let batch = this.conform(&change(this.read_at(&before).await?)?)?;
+            let guarded = this.table.guarded_alone(&notes.gate, before.version());
+            this.commit(&before, SaveMode::Overwrite, &[batch], &notes, guarded).await
         })
         .await
     }
@@ -126,9 +154,14 @@ impl SystemTable {
 
     /// All rows of the latest version, in the table's types and in no order.
     pub async fn read(&self) -> Result<Vec<RecordBatch>> {
+        self.read_at(&self.table.latest().await?).await
+    }
+
+    async fn read_at(&self, state: &DeltaTableState) -> Result<Vec<RecordBatch>> {
         let ctx = SessionContext::new();
         self.lake.register_stores(&ctx.runtime_env());
-        let batches = ctx.read_table(self.provider().await?)?.collect().await?;
+        let version = Arc::new(TableVersion::new(&self.table, state).await?);
+        let batches = ctx.read_table(version)?.collect().await?;
         batches.iter().map(|batch| self.conform(batch)).collect()
     }
 
@@ -220,7 +253,8 @@ impl SystemTable {
         if commit::is_done(&self.table, &before, notes).await? {
             return Ok(Written { rows: 0, version: before.version() });
         }
-        self.commit(&before, SaveMode::Append, batches, notes).await
+        let guarded = self.table.guarded(&notes.gate, Some(before.version()));
+        self.commit(&before, SaveMode::Append, batches, notes, guarded).await
     }
 
     /// Writes rows and commits them, in place of all others or beside them.
@@ -230,8 +264,8 @@ impl SystemTable {
         mode: SaveMode,
         batches: &[RecordBatch],
         notes: &CommitNotes,
+        guarded: Arc<GuardedLogStore>,
     ) -> Result<Written> {
-        let guarded = self.table.guarded(&notes.gate, Some(before.version()));
         let store = self.table.log_store().object_store(None);
         let files = DataFiles::of_batches(batches.to_vec(), self.schema.clone(), store).await?;
         let rows = files.rows;

@@ -45,6 +45,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use crate::lake::membership::Training;
 pub use fold::FoldTarget;
 pub use index::Index;
 pub use pending::{Pending, Prediction, TableAt, UsedModel};
@@ -72,7 +73,7 @@ use transact::Writers;
 
 use crate::Result;
 use crate::lake::disk::Disk;
-use crate::lake::membership::{Membership, Training};
+use crate::lake::membership::Membership;
 use crate::lake::sequence::Sequence;
 use crate::lake::{Lake, Pins};
 

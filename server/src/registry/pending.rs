@@ -91,6 +91,8 @@ impl Prediction {
 pub struct Pending {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// Where those of all servers are, which share the data directory.
+    shared: Option<PathBuf>,
     temporary: PathBuf,
 }
 
@@ -102,18 +104,36 @@ impl Pending {
         registry: &Registry,
         lake: &Lake,
     ) -> Result<Self> {
-        let dir = directory.path().join("lineage");
-        let pending = Pending { disk, dir, temporary: directory.temporary() };
-        let (disk, dir) = (Arc::clone(&pending.disk), pending.dir.clone());
+        let all = directory.path().join("lineage");
+        let (dir, shared) = match directory.member() {
+            Some(member) => (all.join(member.id()), Some(all)),
+            None => (all, None),
+        };
+        let pending = Pending { disk, dir, shared, temporary: directory.temporary() };
+        pending.recover_all(pending.dir.clone(), registry, lake).await?;
+        Ok(pending)
+    }
+
+    /// Does for a server that is dead what it did not come to.
+    pub async fn adopt(&self, server: &str, registry: &Registry, lake: &Lake) -> Result<()> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let dir = shared.join(server);
+        let adopted = Pending { dir: dir.clone(), ..self.clone() };
+        adopted.recover_all(dir.clone(), registry, lake).await?;
+        let disk = Arc::clone(&self.disk);
+        blocking(move || disk.remove_dir_all(&dir).map_err(|error| named(error, &dir))).await
+    }
+
+    async fn recover_all(&self, dir: PathBuf, registry: &Registry, lake: &Lake) -> Result<()> {
+        let disk = Arc::clone(&self.disk);
         let left = blocking(move || {
             disk.create_dir_all(&dir).map_err(|error| named(error, &dir))?;
             left_over(&dir)
-        })
-        .await?;
-        for prediction in left {
-            pending.recover(&prediction, registry, lake).await?;
+        });
+        for prediction in left.await? {
+            self.recover(&prediction, registry, lake).await?;
         }
-        Ok(pending)
+        Ok(())
     }
 
     /// Records a prediction whose statement nobody waits for any more, where it has committed.
@@ -126,7 +146,7 @@ impl Pending {
                 TableAt { schema: name.schema, name: name.table, id: relation.id.clone(), version: commit.version };
             tracing::info!(query.id = prediction.query_id, "recording the lineage of a statement of the last server");
             let rows = prediction.rows(&target, commit.timestamp);
-            registry.transact(move |_| Ok((rows, ()))).await?;
+            registry.transact(move |_| Ok((rows.clone(), ()))).await?;
         }
         self.forget(&prediction.query_id).await;
         Ok(())
@@ -147,7 +167,7 @@ impl Pending {
     /// Records the lineage of a statement that has committed. Where that fails, the next start does it.
     pub async fn committed(&self, registry: &Registry, prediction: &Prediction, target: &TableAt) {
         let rows = prediction.rows(target, chrono::Utc::now());
-        match registry.transact(move |_| Ok((rows, ()))).await {
+        match registry.transact(move |_| Ok((rows.clone(), ()))).await {
             Ok(()) => self.forget(&prediction.query_id).await,
             Err(error) => tracing::warn!(
                 query.id = prediction.query_id,

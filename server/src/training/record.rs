@@ -8,7 +8,7 @@ use super::environment::{ENGINE_BUILD, cpu_level};
 use super::{Job, now};
 use crate::registry::{
     Experiment, Index, Input, Lineage, LineageKind, LineageRole, Metric, Model, ModelAlias, ModelVersion, Param,
-    Registry, Row, Run, RunSource, RunStatus,
+    Registry, Row, Run, RunSource, RunStatus, Training,
 };
 use crate::{Error, Result};
 
@@ -16,7 +16,6 @@ use crate::{Error, Result};
 const DEFAULT_EXPERIMENT: &str = "Default";
 
 /// A run that has begun.
-#[derive(Debug, Clone)]
 pub(super) struct Begun {
     /// The run's row as it was written.
     pub row: Run,
@@ -24,6 +23,9 @@ pub(super) struct Begun {
     pub model: String,
     /// The alias that the version gets.
     alias: Option<String>,
+    /// Says to servers that share the registry that this one trains it.
+    #[expect(dead_code, reason = "held for its drop")]
+    claim: Option<Training>,
 }
 
 /// The rows of a run that is about to begin. Apart from [`begin`], because a job's rows cannot be shared by threads.
@@ -81,17 +83,17 @@ pub(super) fn opening(job: &Job, source: RunSource) -> Opening {
 
 /// Opens the run.
 pub(super) async fn begin(registry: &Registry, opening: Opening) -> Result<Begun> {
-    let Opening { experiment, mut row, mut rows, model, alias } = opening;
+    let Opening { experiment, row, rows, model, alias } = opening;
+    let claim = registry.training(&row.run_id);
     let row = registry
         .transact(move |index| {
             let (experiment_id, new) = experiment_of(index, &experiment);
-            row.experiment_id = experiment_id;
-            rows.extend(new);
-            rows.push(Row::Run(row.clone()));
-            Ok((rows, row))
+            let row = Run { experiment_id, ..row.clone() };
+            let all = rows.iter().cloned().chain(new).chain([Row::Run(row.clone())]);
+            Ok((all.collect(), row))
         })
         .await?;
-    Ok(Begun { row, model, alias })
+    Ok(Begun { row, model, alias, claim })
 }
 
 /// The experiment's id, and its row where it is new.
@@ -167,17 +169,18 @@ fn ended(begun: &Begun, trained: &Trained) -> Vec<Row> {
 pub(super) async fn conclude(registry: &Registry, begun: &Begun, trained: &Trained, sha256: &str) -> Result<()> {
     let mut rows = ended(begun, trained);
     rows.push(param(&begun.row.run_id, "artifact_sha256".into(), sha256.into()));
-    registry.transact(move |_| Ok((rows, ()))).await
+    registry.transact(move |_| Ok((rows.clone(), ()))).await
 }
 
 /// Makes the model version visible and ends its run, at once. The version's number.
 pub(super) async fn finish(registry: &Registry, begun: &Begun, trained: &Trained, sha256: &str) -> Result<u64> {
-    let mut rows = ended(begun, trained);
-    let mut version = version_row(begun, trained, sha256)?;
-    let (alias, begun_row) = (begun.alias.clone(), begun.row.clone());
+    let ended = ended(begun, trained);
+    let version = version_row(begun, trained, sha256)?;
     registry
-        .transact(move |index| {
-            version.version = index.next_version(&version.name);
+        .transact(|index| {
+            still_running(index, begun)?;
+            let mut rows = ended.clone();
+            let version = ModelVersion { version: index.next_version(&version.name), ..version.clone() };
             if index.model(&version.name).is_none() {
                 rows.push(Row::Model(Model {
                     name: version.name.clone(),
@@ -186,12 +189,22 @@ pub(super) async fn finish(registry: &Registry, begun: &Begun, trained: &Trained
                 }));
             }
             let (name, number) = (version.name.clone(), version.version);
-            rows.extend(learned_from(index, &begun_row, &version));
+            rows.extend(learned_from(index, &begun.row, &version));
             rows.push(Row::ModelVersion(version));
+            let alias = begun.alias.clone();
             rows.extend(alias.map(|alias| Row::ModelAlias(ModelAlias { name, alias, version: number })));
             Ok((rows, number))
         })
         .await
+}
+
+/// Fails where another server has taken this one for dead and ended the run.
+fn still_running(index: &Index, begun: &Begun) -> Result<()> {
+    match index.run(&begun.row.run_id).map(|run| run.status) {
+        Some(RunStatus::Running) => Ok(()),
+        _ => Err(Error::unavailable(format!("run {} was ended by another server", begun.row.run_id))
+            .with_hint("this server gave no sign of life for too long; train again")),
+    }
 }
 
 /// The tables that a new version comes from.
@@ -257,5 +270,5 @@ pub(super) async fn fail(registry: &Registry, begun: &Begun, killed: bool, error
         error: Some(error.message().to_string()),
         ..begun.row.clone()
     };
-    registry.transact(move |_| Ok((vec![Row::Run(row)], ()))).await
+    registry.transact(move |_| Ok((vec![Row::Run(row.clone())], ()))).await
 }

@@ -60,7 +60,7 @@ impl FoldTarget for MemoryTarget {
         Ok(self.tables.lock().unwrap().get(&table).map_or(0, |(through, _)| *through))
     }
 
-    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, through: u64) -> Result<()> {
+    async fn append(&self, table: SystemTable, batches: Vec<RecordBatch>, _: u64, through: u64) -> Result<()> {
         let left = self.until_failure.load(Ordering::SeqCst);
         if left >= 0 {
             self.until_failure.store(left.saturating_sub(1), Ordering::SeqCst);
@@ -93,11 +93,11 @@ async fn open(dir: &Path, target: &Arc<MemoryTarget>) -> Registry {
 }
 
 async fn open_at(dir: &Path, target: &Arc<MemoryTarget>, clock: Clock) -> Registry {
-    super::open::open(dir, Arc::new(LocalDisk), target.clone(), clock).await.unwrap()
+    super::open::open(dir, Arc::new(LocalDisk), target.clone(), clock, None).await.unwrap()
 }
 
 async fn put(registry: &Registry, rows: Vec<Row>) -> Result<()> {
-    registry.transact(|_| Ok((rows, ()))).await
+    registry.transact(|_| Ok((rows.clone(), ()))).await
 }
 
 fn micros(micros: i64) -> DateTime<Utc> {

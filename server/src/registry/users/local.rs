@@ -35,6 +35,14 @@ impl LocalSecret {
         Ok(LocalSecret(secret))
     }
 
+    /// The secret that servers which share the data directory have in common, made by the first of them.
+    pub fn shared(data_dir: &Path) -> Result<Self> {
+        match read(data_dir).filter(|secret| secret.starts_with(PREFIX)) {
+            Some(secret) => Ok(LocalSecret(secret)),
+            None => LocalSecret::create(data_dir),
+        }
+    }
+
     /// Whether somebody has it.
     pub fn is(&self, presented: &str) -> bool {
         secret::same(self.0.as_bytes(), presented.as_bytes())

@@ -5,13 +5,14 @@
 //! knows nothing of SQL, sessions or headers.
 //!
 //! # Layout
-//! - `stored`: the file and the state in memory
+//! - `stored`: the file and the state in memory; `shared`: where several servers share them
 //! - `password`: hashing and checking, on few threads and with a short memory of what was right
 //! - `secret`: random secrets and their comparison; `local`: the secret of this machine's own tools
 
 mod local;
 mod password;
 mod secret;
+mod shared;
 mod stored;
 
 #[cfg(test)]
@@ -28,10 +29,11 @@ use tokio::sync::Mutex;
 pub use local::{LocalSecret, read as read_local_secret};
 
 use password::Passwords;
+use shared::SharedUsers;
 use stored::{Accounts, Token, User};
 
-use crate::lake::directory;
 use crate::lake::disk::Disk;
+use crate::lake::{DataDirectory, directory};
 use crate::limits::{
     TOKEN_NAME_BYTES_MAX, TOKEN_TTL_DEFAULT, TOKEN_TTL_MAX, TOKENS_PER_USER_MAX, USER_NAME_BYTES_MAX, USERS_MAX,
 };
@@ -59,6 +61,8 @@ struct Inner {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     temporary: PathBuf,
+    /// Where several servers share them.
+    shared: Option<SharedUsers>,
 }
 
 /// What was proved once, and what it depends on: the user as they were then, and the token if it was one.
@@ -128,6 +132,25 @@ impl Users {
     pub fn open(data_dir: &Path, temporary: PathBuf, disk: Arc<dyn Disk>) -> Result<Self> {
         let path = data_dir.join("registry").join(FILE);
         let accounts = stored::read(&path)?;
+        Users::of(accounts, path, temporary, disk, None)
+    }
+
+    /// Reads the users of a data directory, whether this process has it for itself or shares it.
+    pub fn open_in(directory: &DataDirectory, disk: Arc<dyn Disk>) -> Result<Self> {
+        if directory.member().is_none() {
+            return Users::open(directory.path(), directory.temporary(), disk);
+        }
+        let (shared, accounts) = SharedUsers::open(directory.sequence("registry/users", &disk, true)?)?;
+        Users::of(accounts, directory.path().join("registry").join(FILE), directory.temporary(), disk, Some(shared))
+    }
+
+    fn of(
+        accounts: Accounts,
+        path: PathBuf,
+        temporary: PathBuf,
+        disk: Arc<dyn Disk>,
+        shared: Option<SharedUsers>,
+    ) -> Result<Self> {
         let inner = Inner {
             accounts: RwLock::new(Arc::new(accounts)),
             turn: Mutex::default(),
@@ -136,6 +159,7 @@ impl Users {
             disk,
             path,
             temporary,
+            shared,
         };
         Ok(Users { inner: Arc::new(inner) })
     }
@@ -165,9 +189,9 @@ impl Users {
                 return Err(Error::exhausted(format!("expected at most {USERS_MAX} users, found as many already")));
             }
             let password_changed_at = password.is_some().then_some(now);
-            let user =
-                User { password, created_at: now, password_changed_at, password_changes: 0, stamp: secret::id() };
-            accounts.users.insert(name, user);
+            let (password, stamp) = (password.clone(), secret::id());
+            let user = User { password, created_at: now, password_changed_at, password_changes: 0, stamp };
+            accounts.users.insert(name.clone(), user);
             Ok(Some(()))
         });
         changed.await.map(|changed| changed.is_some())
@@ -183,7 +207,7 @@ impl Users {
         let changed = self.change(move |accounts| {
             let missing = unknown_user(accounts, &name);
             let user = accounts.users.get_mut(&name).ok_or(missing)?;
-            user.password = Some(password);
+            user.password = Some(password.clone());
             user.password_changed_at = Some(Utc::now());
             user.password_changes += 1;
             Ok(Some(()))
@@ -234,7 +258,7 @@ impl Users {
                 return Err(unknown_user(accounts, &token.user));
             }
             make_room(accounts, &token.user, now)?;
-            accounts.tokens.insert(id, token);
+            accounts.tokens.insert(id.clone(), token.clone());
             Ok(Some(()))
         });
         changed.await?;
@@ -294,6 +318,9 @@ impl Users {
     ///
     /// `Exhausted` where too many checks wait already.
     pub async fn check_password(&self, user: &str, password: &str) -> Result<Option<Proof>> {
+        if !self.accounts().users.contains_key(user) {
+            self.refresh().await?;
+        }
         let known = self.accounts().users.get(user).cloned();
         let hash = known.as_ref().and_then(|known| known.password.clone());
         if !self.inner.passwords.verify(password, hash).await? {
@@ -342,7 +369,7 @@ impl Users {
     /// Dropping the future does not stop a change half-way.
     async fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Accounts) -> Result<Option<T>> + Send + 'static,
+        change: impl FnMut(&mut Accounts) -> Result<Option<T>> + Send + 'static,
     ) -> Result<Option<T>> {
         let inner = Arc::clone(&self.inner);
         let whole = tokio::spawn(async move { inner.change(change).await });
@@ -351,8 +378,14 @@ impl Users {
 }
 
 impl Inner {
-    async fn change<T>(self: Arc<Self>, change: impl FnOnce(&mut Accounts) -> Result<Option<T>>) -> Result<Option<T>> {
+    async fn change<T>(
+        self: Arc<Self>,
+        mut change: impl FnMut(&mut Accounts) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let _turn = self.turn.lock().await;
+        if let Some(shared) = &self.shared {
+            return self.change_shared(shared, change).await;
+        }
         let before = self.accounts.read().unwrap_or_else(PoisonError::into_inner).clone();
         if self.suspect.load(Ordering::Acquire) {
             self.write(&before).await?;

@@ -126,7 +126,8 @@ pub fn encode(accounts: &Accounts) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(&stored).map_err(|error| Error::internal(format!("the users have no text: {error}")))
 }
 
-fn decode(text: &[u8]) -> Result<Accounts> {
+/// What a text says.
+pub fn decode(text: &[u8]) -> Result<Accounts> {
     let stored: Stored = serde_json::from_slice(text).map_err(|error| Error::internal(format!("damaged: {error}")))?;
     if stored.format > FORMAT {
         return Err(Error::unsupported(format!("expected format at most {FORMAT}, found {}", stored.format))
