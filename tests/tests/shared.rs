@@ -82,7 +82,7 @@ async fn what_one_server_answered_the_other_knows() -> Outcome {
 
     one.run("TRAIN MODEL m USING decision_tree TARGET y AS SELECT * FROM s.t").await?;
     expect(&mut other, "SELECT PREDICT('m', k) FROM s.t ORDER BY k LIMIT 1", "2.0").await?;
-    other.run("ALTER MODEL m SET ALIAS best = 1").await?;
+    other.run("ALTER MODEL m SET ALIAS best TO VERSION 1").await?;
     expect(&mut one, "SELECT version FROM system.model_aliases WHERE alias = 'best'", "1").await?;
 
     other.run("DROP TABLE s.t").await?;
@@ -122,7 +122,7 @@ async fn train(mut wire: Wire, count: u64) -> Outcome {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_give_each_version_of_a_model_once() -> Outcome {
-    let versions = setting("LIMN_SHARED_VERSIONS", 200)?;
+    let versions = setting("LIMN_SHARED_VERSIONS", 1_000)?;
     let pair = Pair::start()?;
     let (mut one, mut other) = pair.connect().await?;
     one.run("CREATE TABLE t AS SELECT value AS k, 2 * value AS y FROM generate_series(1, 10)").await?;

@@ -6,6 +6,7 @@ mod as_of;
 mod durability;
 mod folding;
 mod look_ups;
+mod shared;
 mod transactions;
 
 use std::collections::HashMap;
