@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use limn_tests::bare::Bare;
 use limn_tests::server::{POLL_INTERVAL, ServerOptions};
 use limn_tests::torture::setting;
 use limn_tests::wire::Wire;
@@ -17,6 +18,10 @@ use tempfile::TempDir;
 const DEAD_AFTER: &str = "server_dead_after=2s";
 /// How long to wait for what a server does by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// printf 'ada:correct:horse' | base64
+const ADA: &str = "Basic YWRhOmNvcnJlY3Q6aG9yc2U=";
+/// printf 'bob:correct:horse' | base64
+const BOB: &str = "Basic Ym9iOmNvcnJlY3Q6aG9yc2U=";
 /// Clients of each server.
 const CLIENTS: usize = 4;
 
@@ -198,6 +203,30 @@ async fn a_killed_server_loses_nothing_that_it_answered_and_the_other_ends_what_
     let mut one = pair.one.connect().await?;
     one.run("TRAIN MODEL slow USING decision_tree TARGET y AS SELECT k, y FROM t LIMIT 100").await?;
     expect(&mut other, "SELECT max(version) FROM system.model_versions", "1").await
+}
+
+#[tokio::test]
+async fn what_one_server_made_alone_is_there_when_it_is_shared() -> Outcome {
+    let lake = tempfile::tempdir()?;
+    let data_dir = Some(lake.path().join("data"));
+    let mut alone = TestServer::start_with(ServerOptions { data_dir, ..ServerOptions::default() })?;
+    let mut wire = alone.connect().await?;
+    wire.run("CREATE TABLE t AS SELECT value AS k, 2 * value AS y FROM generate_series(1, 10)").await?;
+    wire.run("TRAIN MODEL m USING linear_regression TARGET y AS SELECT k, y FROM t").await?;
+    wire.run("CREATE USER ada PASSWORD 'correct:horse'").await?;
+    alone.terminate()?;
+    let (one, other) = (server(lake.path())?, server(lake.path())?);
+    for server in [&one, &other] {
+        let mut bare = Bare::connect(server.flight_addr()).await?.authorized(ADA);
+        let rows = bare.sql("SELECT count(*) FROM system.model_versions").await?;
+        ensure(rows == [["1"]], || format!("{rows:?}"))?;
+        let rows = bare.sql("SELECT round(sum(PREDICT('m', k))) FROM t").await?;
+        ensure(rows == [["110.0"]], || format!("{rows:?}"))?;
+    }
+    // A user whom one server creates, the other lets in at once.
+    Bare::connect(one.flight_addr()).await?.authorized(ADA).sql("CREATE USER bob PASSWORD 'correct:horse'").await?;
+    Bare::connect(other.flight_addr()).await?.authorized(BOB).sql("SELECT 1").await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -62,8 +62,27 @@ pub(super) struct Inner {
     pub kept_sessions: OnceLock<Arc<dyn KeptSessions>>,
 }
 
-/// Opens the data directory and recovers what a crash left.
-pub(super) async fn open(options: EngineOptions) -> Result<Inner> {
+/// Opens the data directory and recovers what a crash left. One that was made for one server becomes shared where
+/// that is wanted.
+pub(super) async fn open(mut options: EngineOptions) -> Result<Inner> {
+    if options.shared == Some(true) && DataDirectory::is_for_one(&options.data_dir)? {
+        options = share(options).await?;
+    }
+    open_as_it_is(options).await
+}
+
+async fn share(options: EngineOptions) -> Result<EngineOptions> {
+    let alone = open_as_it_is(EngineOptions { shared: Some(false), ..options.clone() }).await?;
+    alone.registry.fold().await?;
+    alone.registry.close().await;
+    alone.lake.end_care();
+    alone.lake.settle().await;
+    let (directory, disk) = (alone.directory.clone(), Arc::clone(&alone.disk));
+    blocking(move || directory.share(&disk)).await?;
+    Ok(options)
+}
+
+async fn open_as_it_is(options: EngineOptions) -> Result<Inner> {
     let directory = {
         let (path, disk) = (options.data_dir.clone(), Arc::clone(&options.disk));
         let (shared, dead_after) = (options.shared, options.limits.server_dead_after);

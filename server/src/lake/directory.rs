@@ -125,6 +125,32 @@ impl DataDirectory {
         Ok(directory)
     }
 
+    /// Whether there is a directory that was made for one server.
+    pub fn is_for_one(path: &Path) -> Result<bool> {
+        Ok(read_format(path)?.is_some_and(|format| format < SHARED_FORMAT))
+    }
+
+    /// Makes a directory that this process has for itself one to share: what one server keeps in a file that it
+    /// replaces becomes the first of a sequence. The registry's log must be folded. Open it again after this.
+    pub fn share(&self, disk: &Arc<dyn Disk>) -> Result<()> {
+        for (file, name, is_private) in
+            [("catalog.json", "catalog", false), ("registry/users.json", "registry/users", true)]
+        {
+            // What a conversion left that did not come to its end.
+            match disk.remove_dir_all(&self.path().join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+            match std::fs::read(self.path().join(file)) {
+                Ok(text) => drop(self.sequence(name, disk, is_private)?.make_now(1, &text)?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let text = serde_json::to_vec(&Format { format: SHARED_FORMAT }).map_err(io::Error::from)?;
+        Ok(replace(disk.as_ref(), &self.path().join(FORMAT_FILE), &self.temporary(), &text)?)
+    }
+
     /// This server among those that share the directory; `None` where it has it for itself.
     pub fn member(&self) -> Option<&Arc<Membership>> {
         self.inner.member.as_ref()
