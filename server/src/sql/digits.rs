@@ -1,13 +1,14 @@
-//! Number literals that a double would change: they become decimals.
+//! Number literals that a double would change: they become decimals, or what they make together exactly.
 //!
 //! The planner reads every number with a point, and every whole number that 64 bits do not hold, as a double, which
 //! keeps 15 digits. A number that has more of them, and no exponent, becomes a cast of its text to the decimal that
-//! holds it. It knows nothing of columns; beside a double such a number is a double again, see [`super::doubles`].
+//! holds it. Sums, differences and products of literals are done on their digits: `0.06 + 0.01` is the literal `0.07`, which
+//! is a decimal beside decimals, while the doubles would make less than that. It knows nothing of columns; beside a double such a number is a double again, see [`super::doubles`].
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Query, SetExpr, Statement, UnaryOperator, Value, ValueWithSpan,
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Query, SetExpr, Statement, UnaryOperator, Value, ValueWithSpan,
     VisitMut, VisitorMut,
 };
 
@@ -62,6 +63,66 @@ impl VisitorMut for Keeper {
             Err(error) => return ControlFlow::Break(error),
         }
         ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Expr::BinaryOp { left, op, right } = expr
+            && let Some(literal) = computed(left, op, right)
+        {
+            *expr = literal;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What two literals make together, where one has a point and the outcome is a literal that a double keeps.
+fn computed(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
+    let (left, right) = (Exact::of(left)?, Exact::of(right)?);
+    let scale = left.scale.max(right.scale);
+    let at = |number: &Exact| Some(number.digits * 10_i128.checked_pow(scale - number.scale)?);
+    let made = match op {
+        BinaryOperator::Plus => Exact { digits: at(&left)?.checked_add(at(&right)?)?, scale },
+        BinaryOperator::Minus => Exact { digits: at(&left)?.checked_sub(at(&right)?)?, scale },
+        BinaryOperator::Multiply => {
+            Exact { digits: left.digits.checked_mul(right.digits)?, scale: left.scale + right.scale }
+        }
+        _ => return None,
+    };
+    // Whole numbers are computed as integers, which say where they overflow.
+    (scale > 0).then(|| made.literal()).flatten()
+}
+
+/// A number literal without an exponent: so many tenths, hundredths, …
+struct Exact {
+    digits: i128,
+    scale: u32,
+}
+
+impl Exact {
+    fn of(expr: &Expr) -> Option<Self> {
+        if let Expr::Nested(inner) = expr {
+            return Exact::of(inner);
+        }
+        let number = number_of(expr)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
+        if whole.len() + fraction.len() > DOUBLE_DIGITS {
+            return None;
+        }
+        Some(Exact { digits: format!("{whole}{fraction}").parse().ok()?, scale: u32::try_from(fraction.len()).ok()? })
+    }
+
+    fn literal(&self) -> Option<Expr> {
+        let scale = usize::try_from(self.scale).ok()?;
+        let digits = format!("{:0>width$}", self.digits.unsigned_abs(), width = scale + 1);
+        let (whole, fraction) = digits.split_at_checked(digits.len() - scale)?;
+        if whole.len() + fraction.len() > DOUBLE_DIGITS {
+            return None;
+        }
+        let number = Expr::Value(ValueWithSpan::from(Value::Number(format!("{whole}.{fraction}"), false)));
+        Some(match self.digits < 0 {
+            true => Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(number) },
+            false => number,
+        })
     }
 }
 
@@ -171,6 +232,24 @@ mod tests {
             ),
         ] {
             assert_eq!(kept(&format!("SELECT {number}")).unwrap(), format!("SELECT {expected}"));
+        }
+    }
+
+    #[test]
+    fn literals_make_what_their_digits_make() {
+        for (written, expected) in [
+            ("0.06 - 0.01", "0.05"),
+            ("0.06 + 0.01", "0.07"),
+            ("0.1 + 0.2 + 0.3", "0.6"),
+            ("(0.1 - 0.4) * 3", "-0.9"),
+            ("1.5 * -2", "-3.0"),
+            ("2 + 3", "2 + 3"),
+            ("0.5 / 2", "0.5 / 2"),
+            ("1e0 + 0.1", "1e0 + 0.1"),
+            ("123456789.5 * 123456789.5", "123456789.5 * 123456789.5"),
+            ("x + 0.1 + 0.2", "x + 0.1 + 0.2"),
+        ] {
+            assert_eq!(kept(&format!("SELECT {written}")).unwrap(), format!("SELECT {expected}"));
         }
     }
 
