@@ -143,10 +143,10 @@ class Pair:
 
 
 def writes(options, cursor, source):
-    base = duckdb.sql(f"""SELECT l_orderkey * 10 + l_linenumber AS id, CAST(l_quantity AS BIGINT) AS n, l_shipdate AS day,
+    base = duckdb.sql(f"""SELECT l_orderkey * 100 + l_linenumber AS id, CAST(l_quantity AS BIGINT) AS n, l_shipdate AS day,
         CAST(l_extendedprice AS DOUBLE) AS price, l_comment AS note FROM read_parquet('{source}/lineitem.parquet')
         ORDER BY id""").to_arrow_table()
-    merged = duckdb.sql(f"""SELECT id + CASE WHEN row_number() OVER (ORDER BY id) % 2 = 0 THEN 8 ELSE 0 END AS id, n + 1 AS n,
+    merged = duckdb.sql(f"""SELECT id + CASE WHEN row_number() OVER (ORDER BY id) % 2 = 0 THEN 50 ELSE 0 END AS id, n + 1 AS n,
         day, price, note FROM base USING SAMPLE reservoir({MERGED} ROWS) REPEATABLE (7)""").to_arrow_table()
     cursor.adbc_ingest("merged", merged, mode="create")
     pair = Pair(cursor, options.scratch, base)
@@ -163,10 +163,10 @@ def writes(options, cursor, source):
               lambda table: table.update(predicate="n = 17", updates={"n": "n + 1"}))
     pair_line(pair, "DELETE of a fiftieth of the rows, all over the table", "DELETE FROM changed WHERE n = 23",
               lambda table: table.delete("n = 23"))
-    pair_line(pair, "DELETE of 1,000 neighbours", "DELETE FROM changed WHERE id BETWEEN 100000 AND 110000",
-              lambda table: table.delete("id BETWEEN 100000 AND 110000"))
+    pair_line(pair, "DELETE of about 1,000 neighbours", "DELETE FROM changed WHERE id BETWEEN 1000000 AND 1100000",
+              lambda table: table.delete("id BETWEEN 1000000 AND 1100000"))
     single(pair, base)
-    pair_line(pair, f"OPTIMIZE after them", "OPTIMIZE changed", lambda table: table.optimize.compact())
+    pair_line(pair, "OPTIMIZE after them", "OPTIMIZE changed", lambda table: table.optimize.compact())
 
 
 def pair_line(pair, what, sql, work):
@@ -179,7 +179,7 @@ def pair_line(pair, what, sql, work):
 
 def single(pair, base):
     """Rows that come one by one, each of which is durable in Limn when it is answered."""
-    last = base.num_rows * 100
+    last = 10**12
 
     def limn():
         for n in range(COMMITS):
