@@ -6,7 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FunctionArguments, JoinOperator, Query, Select, SetExpr, TableAlias, TableFactor, Visit, Visitor,
+    Cte, Expr, FunctionArguments, JoinOperator, LimitClause, OrderBy, OrderByKind, Query, Select, SetExpr, TableAlias,
+    TableFactor, Visit, Visitor,
 };
 
 use crate::{Error, Result};
@@ -42,31 +43,82 @@ impl Visitor for Leftovers {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &Query) -> Flow {
-        refuse(!query.locks.is_empty(), "FOR UPDATE or FOR SHARE")?;
-        refuse(query.for_clause.is_some(), "FOR XML, FOR JSON or FOR BROWSE")?;
-        refuse(query.settings.is_some(), "SETTINGS")?;
-        refuse(query.format_clause.is_some(), "FORMAT")?;
-        refuse(query.fetch.is_some(), "FETCH")?;
-        if let SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) = query.body.as_ref() {
+        // All fields by name: one that a later parser adds does not compile before somebody has decided on it.
+        let Query {
+            with,
+            body,
+            order_by,
+            limit_clause,
+            fetch,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = query;
+        refuse(!locks.is_empty(), "FOR UPDATE or FOR SHARE")?;
+        refuse(for_clause.is_some(), "FOR XML, FOR JSON or FOR BROWSE")?;
+        refuse(settings.is_some(), "SETTINGS")?;
+        refuse(format_clause.is_some(), "FORMAT")?;
+        refuse(fetch.is_some(), "FETCH")?;
+        refuse(!pipe_operators.is_empty(), "|>")?;
+        let by = matches!(limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty());
+        refuse(by, "LIMIT … BY")?;
+        order(order_by.as_ref())?;
+        for cte in with.iter().flat_map(|with| &with.cte_tables) {
+            let Cte { alias, query: _, from, materialized, closing_paren_token: _ } = cte;
+            refuse(from.is_some(), "FROM after a common table expression")?;
+            refuse(materialized.is_some(), "MATERIALIZED")?;
+            table_alias(Some(alias))?;
+        }
+        if let SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) = body.as_ref() {
             return refuse(true, "INSERT, UPDATE, DELETE or MERGE inside a query");
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> Flow {
-        refuse(!select.optimizer_hints.is_empty(), "optimizer hint")?;
-        refuse(select.select_modifiers.is_some(), "SELECT modifier")?;
-        refuse(select.top.is_some(), "TOP")?;
-        refuse(select.exclude.is_some(), "EXCLUDE")?;
-        refuse(select.into.is_some(), "SELECT INTO")?;
-        refuse(!select.lateral_views.is_empty(), "LATERAL VIEW")?;
-        refuse(select.prewhere.is_some(), "PREWHERE")?;
-        refuse(!select.connect_by.is_empty(), "CONNECT BY")?;
-        refuse(!select.cluster_by.is_empty(), "CLUSTER BY")?;
-        refuse(!select.distribute_by.is_empty(), "DISTRIBUTE BY")?;
-        refuse(!select.sort_by.is_empty(), "SORT BY")?;
-        refuse(select.value_table_mode.is_some(), "SELECT AS VALUE or AS STRUCT")?;
-        for join in select.from.iter().flat_map(|from| &from.joins) {
+        let Select {
+            select_token: _,
+            optimizer_hints,
+            // What the planner honours.
+            distinct: _,
+            projection: _,
+            from,
+            selection: _,
+            group_by: _,
+            having: _,
+            named_window: _,
+            qualify: _,
+            // How clauses that are refused or honoured were written.
+            top_before_distinct: _,
+            window_before_qualify: _,
+            flavor: _,
+            select_modifiers,
+            top,
+            exclude,
+            into,
+            lateral_views,
+            prewhere,
+            connect_by,
+            cluster_by,
+            distribute_by,
+            sort_by,
+            value_table_mode,
+        } = select;
+        refuse(!optimizer_hints.is_empty(), "optimizer hint")?;
+        refuse(select_modifiers.is_some(), "SELECT modifier")?;
+        refuse(top.is_some(), "TOP")?;
+        refuse(exclude.is_some(), "EXCLUDE")?;
+        refuse(into.is_some(), "SELECT INTO")?;
+        refuse(!lateral_views.is_empty(), "LATERAL VIEW")?;
+        refuse(prewhere.is_some(), "PREWHERE")?;
+        refuse(!connect_by.is_empty(), "CONNECT BY")?;
+        refuse(!cluster_by.is_empty(), "CLUSTER BY")?;
+        refuse(!distribute_by.is_empty(), "DISTRIBUTE BY")?;
+        refuse(!sort_by.is_empty(), "SORT BY")?;
+        refuse(value_table_mode.is_some(), "SELECT AS VALUE or AS STRUCT")?;
+        for join in from.iter().flat_map(|from| &from.joins) {
             refuse(join.global, "GLOBAL")?;
             refuse(matches!(join.join_operator, JoinOperator::AsOf { .. }), "ASOF JOIN")?;
         }
@@ -110,6 +162,13 @@ impl Visitor for Leftovers {
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+fn order(order_by: Option<&OrderBy>) -> Flow {
+    let Some(OrderBy { kind, interpolate }) = order_by else { return ControlFlow::Continue(()) };
+    refuse(interpolate.is_some(), "INTERPOLATE")?;
+    let OrderByKind::Expressions(expressions) = kind else { return ControlFlow::Continue(()) };
+    refuse(expressions.iter().any(|expr| expr.with_fill.is_some()), "WITH FILL")
 }
 
 fn table_alias(alias: Option<&TableAlias>) -> Flow {
