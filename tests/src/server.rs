@@ -174,6 +174,18 @@ impl TestServer {
         Ok(kib * 1024)
     }
 
+    /// The most memory that was resident since [`TestServer::forget_peak`], in bytes.
+    pub fn peak_bytes(&self) -> Outcome<u64> {
+        let kib: u64 = self.process_status("VmHWM:")?.trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// From now on the peak is that of what comes.
+    pub fn forget_peak(&self) -> Outcome {
+        // Documented under `clear_refs` in proc_pid_clear_refs(5).
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").context("forgetting the peak")
+    }
+
     /// The files and connections that the server has open.
     pub fn open_files(&self) -> Outcome<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
