@@ -393,8 +393,8 @@ mod tests {
 
     #[test]
     fn every_key_of_the_file_is_read() {
-        let text = "data_dir='d'\nshared=true\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\nlog='l'\n\
-                    [limits]\nmax_sessions=7\nqueue-wait='5s'\n[tls]\ncert='c'";
+        let text = "data_dir='d'\nshared=true\nflight_addr='f'\nhttp_addr='h'\nready_file='r'\nmemory='m'\ninsecure=true\n\
+                    log='l'\n[limits]\nmax_sessions=7\nqueue-wait='5s'\n[tls]\ncert='c'";
         let expected = FileSettings {
             data_dir: Some("d".into()),
             shared: Some(true),

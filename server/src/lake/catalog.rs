@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::directory::{self, DataDirectory};
-use super::shared_catalog::SharedCatalog;
 use super::disk::Disk;
+use super::shared_catalog::SharedCatalog;
 use super::{Relation, RelationKind, TableName};
 use crate::{Error, Result};
 
@@ -85,9 +85,7 @@ impl Catalog {
         let names = match std::fs::read(&path) {
             _ if shared.is_some() => start(),
             Ok(text) => decode(&text).map_err(|error| error.context(format!("`{}`", path.display())))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                start()
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => start(),
             Err(error) => return Err(Error::from(error).context(format!("`{}`", path.display()))),
         };
         Ok(Catalog {

@@ -86,12 +86,7 @@ impl DataDirectory {
     }
 
     /// The same for a directory that must be shared (`Some(true)`), that must not be, or that is as it is.
-    pub fn open_for(
-        path: &Path,
-        disk: &Arc<dyn Disk>,
-        wanted: Option<bool>,
-        dead_after: Duration,
-    ) -> Result<Self> {
+    pub fn open_for(path: &Path, disk: &Arc<dyn Disk>, wanted: Option<bool>, dead_after: Duration) -> Result<Self> {
         let shown = path.display();
         let failed = |error: io::Error| Error::from(error).context(format!("data directory `{shown}`"));
         disk.create_dir_all(path).map_err(failed)?;

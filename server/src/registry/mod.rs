@@ -117,9 +117,10 @@ impl Registry {
     pub async fn open(data_dir: &Path, disk: Arc<dyn Disk>, lake: Lake) -> Result<Registry> {
         let tables = Arc::new(LakeTables::open(&lake).await?);
         let shared = match lake.directory().member() {
-            Some(member) => {
-                Some(Shared { member: member.clone(), segments: lake.directory().sequence("registry/log", &disk, false)? })
-            }
+            Some(member) => Some(Shared {
+                member: member.clone(),
+                segments: lake.directory().sequence("registry/log", &disk, false)?,
+            }),
             None => None,
         };
         open::open(data_dir, disk, tables, Arc::new(Utc::now), shared).await

@@ -184,7 +184,11 @@ pub async fn replay(segments: &Sequence, state: &mut State) -> Result<()> {
     let Some(mut number) = from.copied() else { return Ok(()) };
     if number > folded + 1 {
         let missing = folded + 1..number;
-        return Err(Error::internal(format!("the registry lacks the transactions {} to {}", missing.start, number - 1)));
+        return Err(Error::internal(format!(
+            "the registry lacks the transactions {} to {}",
+            missing.start,
+            number - 1
+        )));
     }
     while let Some(groups) = read(segments, number).await? {
         groups.iter().for_each(|group| state.apply(group));

@@ -6,8 +6,8 @@ mod as_of;
 mod durability;
 mod folding;
 mod look_ups;
-mod shared;
 mod transactions;
+mod two_registries;
 
 use std::collections::HashMap;
 use std::path::Path;

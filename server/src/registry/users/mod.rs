@@ -5,14 +5,14 @@
 //! knows nothing of SQL, sessions or headers.
 //!
 //! # Layout
-//! - `stored`: the file and the state in memory; `shared`: where several servers share them
+//! - `stored`: the file and the state in memory; `numbered_files`: where several servers share them
 //! - `password`: hashing and checking, on few threads and with a short memory of what was right
 //! - `secret`: random secrets and their comparison; `local`: the secret of this machine's own tools
 
 mod local;
+mod numbered_files;
 mod password;
 mod secret;
-mod shared;
 mod stored;
 
 #[cfg(test)]
@@ -28,8 +28,8 @@ use tokio::sync::Mutex;
 
 pub use local::{LocalSecret, read as read_local_secret};
 
+use numbered_files::SharedUsers;
 use password::Passwords;
-use shared::SharedUsers;
 use stored::{Accounts, Token, User};
 
 use crate::lake::disk::Disk;

@@ -45,11 +45,7 @@ impl Pair {
 
 fn server(lake: &Path) -> Outcome<TestServer> {
     let arguments = ["--shared", "--limit", DEAD_AFTER].map(str::to_string).to_vec();
-    TestServer::start_with(ServerOptions {
-        data_dir: Some(lake.join("data")),
-        arguments,
-        ..ServerOptions::default()
-    })
+    TestServer::start_with(ServerOptions { data_dir: Some(lake.join("data")), arguments, ..ServerOptions::default() })
 }
 
 async fn expect(wire: &mut Wire, sql: &str, expected: &str) -> Outcome {
