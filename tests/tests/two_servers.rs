@@ -103,10 +103,12 @@ async fn what_both_create_at_once_is_created_once() -> Outcome {
         ensure(created == 1, || format!("`{sql}` succeeded {created} times"))?;
         let insert = format!("INSERT INTO t{round} SELECT * FROM generate_series(1, 100)");
         let (first, second) = tokio::join!(one.run(&insert), other.run(&insert));
-        (first?, second?);
+        first?;
+        second?;
         let update = format!("UPDATE t{round} SET k = k + 1");
         let (first, second) = tokio::join!(one.run(&update), other.run(&update));
-        (first?, second?);
+        first?;
+        second?;
         // Twice 1 to 100, and 200 rows that became greater twice.
         expect(&mut one, &format!("SELECT sum(k) FROM t{round}"), "10500").await?;
     }
