@@ -340,7 +340,7 @@ async fn stored_twice_in(lake: &Lake) -> Result<BTreeMap<(SystemTable, i64), usi
     let target = Target { disk: None, appends: Arc::default() };
     for table in SystemTable::ALL {
         let batches = lake.system_table(table.name(), table.stored_schema()).await?.read().await?;
-        target.append(table, batches, 1).await?;
+        target.append(table, batches, 0, 1).await?;
     }
     Ok(stored_twice(&target).await)
 }
