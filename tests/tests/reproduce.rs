@@ -199,7 +199,7 @@ async fn change_run(data_dir: &Path, change: fn(&mut Run)) -> Outcome {
     let registry = Registry::open(data_dir, disk, lake).await?;
     let mut run = registry.with_index(|index| index.runs().next().cloned()).context("expected a run")?;
     change(&mut run);
-    registry.transact(move |_| Ok((vec![Row::Run(run)], ()))).await?;
+    registry.transact(move |_| Ok((vec![Row::Run(run.clone())], ()))).await?;
     registry.close().await;
     Ok(())
 }
