@@ -26,7 +26,10 @@ fn now() -> Clock {
 }
 
 async fn pair(dir: &Path, target: &Arc<MemoryTarget>) -> (Registry, Registry) {
-    (open_shared(dir, target, now()).await, open_shared(dir, target, now()).await)
+    let (one, other) = (open_shared(dir, target, now()).await, open_shared(dir, target, now()).await);
+    put(&one, vec![finished("r")]).await.unwrap();
+    other.refresh().await.unwrap();
+    (one, other)
 }
 
 fn params(registry: &Registry) -> Vec<String> {
@@ -92,13 +95,15 @@ async fn what_was_read_at_a_time_stays_whoever_writes_next_and_whatever_their_cl
     let target = MemoryTarget::new();
     let fast: Clock = Arc::new(|| Utc::now() + chrono::TimeDelta::seconds(100));
     let (one, other) = (open_shared(dir.path(), &target, fast).await, open_shared(dir.path(), &target, now()).await);
-    put(&one, vec![param("r", "a", "1")]).await.unwrap();
+    put(&other, vec![finished("r"), param("r", "a", "1")]).await.unwrap();
+    one.refresh().await.unwrap();
     let time = Utc::now() + chrono::TimeDelta::seconds(50);
     let rows = async |registry: &Registry| {
         let batches = registry.rows(SystemTable::Params, SystemAt::Timestamp(time)).await.unwrap();
         batches.iter().map(RecordBatch::num_rows).sum::<usize>()
     };
     let before = rows(&one).await;
+    assert_eq!(before, 1);
     put(&other, vec![param("r", "b", "1")]).await.unwrap();
     one.refresh().await.unwrap();
     assert_eq!(rows(&one).await, before);
