@@ -9,7 +9,7 @@ use limn_tests::engine::{self, TestEngine};
 use limn_tests::wire::Reply;
 use limn_tests::{Context, Outcome, cells, ensure, paths};
 
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "CREATE TABLE t (k BIGINT, x DOUBLE, s TEXT)",
     "INSERT INTO t VALUES (1, 1.5, 'a'), (2, NULL, 'b')",
     "INSERT INTO t VALUES (3, 2.5, NULL), (3, 2.5, NULL)",
@@ -19,6 +19,7 @@ const TABLES: [&str; 9] = [
     "CREATE TABLE day (d TEXT, n BIGINT) PARTITIONED BY (d)",
     "INSERT INTO day VALUES ('a', 1), ('b', 2)",
     "CREATE SCHEMA s",
+    "CREATE TABLE s.w (k BIGINT)",
 ];
 /// What is looked at where a case says nothing else.
 const LOOKS: [&str; 4] = [
@@ -68,19 +69,33 @@ async fn outcome(engine: &TestEngine, sql: &str) -> Outcome<Result<String, (Clas
     }
 }
 
-/// What a statement gives on new tables, and what is there afterwards.
-async fn run(sql: &str, look: Option<&str>) -> Outcome<(Result<String, (Class, String)>, Vec<String>)> {
+/// Whether a statement changes nothing, so that many can have the same tables.
+fn only_reads(case: &Case) -> bool {
+    let first = case.without.split(' ').next().unwrap_or_default();
+    ["SELECT", "SHOW", "DESCRIBE", "EXPLAIN"].contains(&first) && case.look.is_none()
+}
+
+async fn tables() -> Outcome<TestEngine> {
     let engine = TestEngine::open().await?;
     engine.run_all(TABLES).await?;
+    Ok(engine)
+}
+
+/// What a statement gives, and what is there afterwards.
+async fn run(
+    engine: &TestEngine,
+    sql: &str,
+    look: Option<&str>,
+) -> Outcome<(Result<String, (Class, String)>, Vec<String>)> {
     let scratch = engine.scratch().display().to_string();
-    let answer = outcome(&engine, &sql.replace("SCRATCH", &scratch)).await?;
+    let answer = outcome(engine, &sql.replace("SCRATCH", &scratch)).await?;
     let mut found = Vec::new();
     let looks: Vec<&str> = match look {
         Some(look) => vec![look],
         None => LOOKS.to_vec(),
     };
     for look in looks {
-        found.push(match outcome(&engine, &look.replace("SCRATCH", &scratch)).await? {
+        found.push(match outcome(engine, &look.replace("SCRATCH", &scratch)).await? {
             Ok(rows) => rows,
             // Which error says enough of what is there.
             Err((_, text)) => text,
@@ -89,9 +104,13 @@ async fn run(sql: &str, look: Option<&str>) -> Outcome<(Result<String, (Class, S
     Ok((answer, found))
 }
 
-async fn check(case: &Case) -> Outcome {
-    let without = run(&case.without, case.look.as_deref()).await?;
-    let with = run(&case.with, case.look.as_deref()).await?;
+async fn check(case: &Case, shared: &TestEngine) -> Outcome {
+    let (one, other) = match only_reads(case) {
+        true => (shared.clone(), shared.clone()),
+        false => (tables().await?, tables().await?),
+    };
+    let without = run(&one, &case.without, case.look.as_deref()).await?;
+    let with = run(&other, &case.with, case.look.as_deref()).await?;
     if let Err((class, text)) = &with.0 {
         let refused = matches!(class, Class::Unsupported | Class::Input | Class::NotFound | Class::AlreadyExists);
         ensure(refused && !case.is_default, || format!("the clause fails with {class:?}: {text}"))?;
@@ -107,10 +126,10 @@ async fn check(case: &Case) -> Outcome {
 fn no_clause_is_ignored() -> Outcome {
     let text = std::fs::read_to_string(paths::tests().join("data/clauses.txt"))?;
     engine::block_on(async move {
-        let mut wrong = Vec::new();
+        let (mut wrong, shared) = (Vec::new(), tables().await?);
         for line in text.lines().filter(|line| line.contains('⟦')).filter(|line| !line.starts_with('#')) {
             let case = Case::read(line);
-            if let Err(failure) = check(&case).await.context(line) {
+            if let Err(failure) = check(&case, &shared).await.context(line) {
                 wrong.push(failure.text().to_string());
             }
         }

@@ -2,8 +2,9 @@
 //!
 //! The planner reads every number with a point, and every whole number that 64 bits do not hold, as a double, which
 //! keeps 15 digits. A number that has more of them, and no exponent, becomes a cast of its text to the decimal that
-//! holds it. Sums, differences and products of literals are done on their digits: `0.06 + 0.01` is
-//! the literal `0.07`, which is a decimal beside decimals, while the doubles would make less than that. It knows nothing of columns; beside a double such a number is a double again, see [`super::doubles`].
+//! holds it. Sums, differences and products of literals are done on their digits: `0.06 + 0.01` is the literal `0.07`,
+//! which is a decimal beside decimals, while the doubles would make less than that. It knows nothing of columns; beside
+//! a double such a number is a double again, see [`super::doubles`].
 
 use std::ops::ControlFlow;
 

@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Cte, Expr, FunctionArguments, JoinOperator, LimitClause, OrderBy, OrderByKind, Query, Select, SetExpr, TableAlias,
-    TableFactor, Visit, Visitor,
+    Cte, Expr, FunctionArguments, GroupByExpr, JoinOperator, LimitClause, OrderBy, OrderByKind, Query, Select,
+    SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, Visit, Visitor,
 };
 
 use crate::{Error, Result};
@@ -71,6 +71,7 @@ impl Visitor for Leftovers {
             refuse(materialized.is_some(), "MATERIALIZED")?;
             table_alias(Some(alias))?;
         }
+        multisets(body)?;
         if let SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) = body.as_ref() {
             return refuse(true, "INSERT, UPDATE, DELETE or MERGE inside a query");
         }
@@ -83,10 +84,8 @@ impl Visitor for Leftovers {
             optimizer_hints,
             // What the planner honours.
             distinct: _,
-            projection: _,
             from,
             selection: _,
-            group_by: _,
             having: _,
             named_window: _,
             qualify: _,
@@ -94,6 +93,8 @@ impl Visitor for Leftovers {
             top_before_distinct: _,
             window_before_qualify: _,
             flavor: _,
+            projection,
+            group_by,
             select_modifiers,
             top,
             exclude,
@@ -118,6 +119,15 @@ impl Visitor for Leftovers {
         refuse(!distribute_by.is_empty(), "DISTRIBUTE BY")?;
         refuse(!sort_by.is_empty(), "SORT BY")?;
         refuse(value_table_mode.is_some(), "SELECT AS VALUE or AS STRUCT")?;
+        let modifiers = match group_by {
+            GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => modifiers,
+        };
+        refuse(!modifiers.is_empty(), "WITH ROLLUP, WITH CUBE or WITH TOTALS")?;
+        for item in projection {
+            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
+                refuse(options.opt_ilike.is_some(), "ILIKE after `*`")?;
+            }
+        }
         for join in from.iter().flat_map(|from| &from.joins) {
             refuse(join.global, "GLOBAL")?;
             refuse(matches!(join.join_operator, JoinOperator::AsOf { .. }), "ASOF JOIN")?;
@@ -162,6 +172,16 @@ impl Visitor for Leftovers {
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+/// `EXCEPT ALL` and `INTERSECT ALL` count how often a row is there; the planner's joins do not.
+fn multisets(body: &SetExpr) -> Flow {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return ControlFlow::Continue(()) };
+    let counts = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+    refuse(counts && matches!(op, SetOperator::Except | SetOperator::Minus), "EXCEPT ALL")?;
+    refuse(counts && matches!(op, SetOperator::Intersect), "INTERSECT ALL")?;
+    multisets(left)?;
+    multisets(right)
 }
 
 fn order(order_by: Option<&OrderBy>) -> Flow {
