@@ -94,7 +94,8 @@ async fn what_was_read_at_a_time_stays_whoever_writes_next_and_whatever_their_cl
     let dir = tempfile::tempdir().unwrap();
     let target = MemoryTarget::new();
     let fast: Clock = Arc::new(|| Utc::now() + chrono::TimeDelta::seconds(100));
-    let (one, other) = (open_shared(dir.path(), &target, fast).await, open_shared(dir.path(), &target, now()).await);
+    // The first one makes the first row, by its clock.
+    let (other, one) = (open_shared(dir.path(), &target, now()).await, open_shared(dir.path(), &target, fast).await);
     put(&other, vec![finished("r"), param("r", "a", "1")]).await.unwrap();
     one.refresh().await.unwrap();
     let time = Utc::now() + chrono::TimeDelta::seconds(50);
