@@ -271,10 +271,15 @@ fn explain(mut cursor: Cursor<'_>) -> Result<Statement> {
     let statement = cursor.parser.parse_statement()?;
     cursor.end()?;
     match &statement {
-        ast::Statement::Explain { statement: inner, .. } => match inner.as_ref() {
-            ast::Statement::Query(query) => refuse::query(query)?,
-            _ => return Err(Error::unsupported("`EXPLAIN` is supported for queries only")),
-        },
+        ast::Statement::Explain { statement: inner, query_plan, estimate, options, .. } => {
+            if *query_plan || *estimate || options.is_some() {
+                return Err(Error::unsupported("options of `EXPLAIN` other than ANALYZE, VERBOSE and FORMAT"));
+            }
+            match inner.as_ref() {
+                ast::Statement::Query(query) => refuse::query(query)?,
+                _ => return Err(Error::unsupported("`EXPLAIN` is supported for queries only")),
+            }
+        }
         _ => return Err(Error::input("expected a query after `EXPLAIN`")),
     }
     Ok(Statement::Explain(Box::new(statement)))
