@@ -45,9 +45,10 @@ async fn a_merge_of_few_rows_into_many_takes_little_memory() -> Outcome {
     })
 }
 
-/// A server whose statements have 64 MiB each.
+/// A server whose statements have 64 MiB each, and one thread: the merge of what several threads sorted cannot spill, so
+/// that it may find no memory left.
 fn small() -> Outcome<TestServer> {
-    let arguments = ["--memory", "128MiB", "--limit", "memory_per_query=64MiB"].map(str::to_string).to_vec();
+    let arguments = ["--memory", "128MiB", "--limit", "memory_per_query=64MiB,threads=1"].map(str::to_string).to_vec();
     TestServer::start_with(ServerOptions { arguments, ..ServerOptions::default() })
 }
 
